@@ -1,0 +1,1 @@
+//! The one table of backends per operating system.

@@ -1,0 +1,1 @@
+//! The virtual device: real or simulated clock, files, loop-back, scripted faults.

@@ -1,0 +1,3 @@
+//! The barewire command.
+
+fn main() {}

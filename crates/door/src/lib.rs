@@ -1,0 +1,1 @@
+//! What a host loads: the exports of libbarewire.so and barewire.dll, nothing more.

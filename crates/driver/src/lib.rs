@@ -1,0 +1,1 @@
+//! The driver as the host sees it: Loaded, Initialized, Prepared, Running.

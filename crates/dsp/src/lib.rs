@@ -1,0 +1,1 @@
+//! Sample kernels: convert, interleave, sum, mix, dither, resample, clock estimation; pure functions on views.

@@ -1,0 +1,1 @@
+//! Find, load and drive any ASIO driver, several at once.

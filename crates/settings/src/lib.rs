@@ -1,0 +1,1 @@
+//! One TOML schema, checked with line, column and the nearest right key.

@@ -1,0 +1,1 @@
+//! Fake host, fake device, baton scheduler: used only from tests.

@@ -1,0 +1,1 @@
+//! Test patterns and the naming of damage: what proves that a path is bit-perfect.
