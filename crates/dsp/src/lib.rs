@@ -1,1 +1,13 @@
 //! Sample kernels: convert, interleave, sum, mix, dither, resample, clock estimation; pure functions on views.
+//!
+//! What is built before the device thread runs is checked in a constructor (`Copier::new` …); what runs on the device
+//! thread (`run`, `add`, `finish` …) neither allocates nor panics. Samples pass as *left-justified* 32-bit integers or as
+//! `f64` with full scale ±1. Memory of devices and hosts is touched only in [`rows`], through `barewire_rt` views.
+//! No ASIO, no operating system, no file.
+
+mod copier;
+mod rows;
+mod silence;
+
+pub use copier::{Copier, Cut, Rest, Route};
+pub use silence::silence;
