@@ -1,10 +1,26 @@
 //! What the device thread may use, and nothing else: time and waiting ([`System`]), lock-free exchange with
-//! other threads, and views of memory that others may touch ([`Area`], [`Plane`]).
+//! other threads ([`Seqlock`], [`Mailbox`], [`events`]), views of memory that others may touch ([`Area`],
+//! [`Plane`]), and the processor's floating-point state.
 //!
 //! Everything here is real-time safe unless its documentation says "control thread".
 
+pub mod alarm;
+mod event_log;
+pub mod float_state;
 pub mod foreign;
+mod gate;
+mod mailbox;
+mod priority;
+mod real;
+mod seqlock;
+mod simulated;
 pub mod system;
 
+pub use event_log::{EventReader, EventWriter, events};
 pub use foreign::{Area, AreaMut, Plane, PlaneMut};
+pub use gate::Gate;
+pub use mailbox::Mailbox;
+pub use real::RealSystem;
+pub use seqlock::Seqlock;
+pub use simulated::SimulatedSystem;
 pub use system::{Ns, Role, System, Thread, Wake, Waker, Woken};

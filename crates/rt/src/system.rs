@@ -1,7 +1,7 @@
 //! The only ways to tell time, to wait on a word with a deadline, and to start a thread.
 //!
-//! Everything that runs takes an `Arc<dyn System>`. `RealSystem` is the operating
-//! system; `SimulatedSystem` runs a device as fast as the processor goes;
+//! Everything that runs takes an `Arc<dyn System>`. [`crate::RealSystem`] is the operating
+//! system; [`crate::SimulatedSystem`] runs a device as fast as the processor goes;
 //! the test kit's baton scheduler runs one thread at a time in an order that a seed fixes.
 
 use barewire_types::Result;
@@ -54,6 +54,16 @@ pub trait System: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// If the operating system refuses another thread.
     fn spawn(&self, name: &str, role: Role, body: Box<dyn FnOnce() + Send>) -> Result<Thread>;
+
+    /// What a person should know: real-time priority refused, and the remedy. Control thread.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The deadline for [`Thread::join`] that lies `length_ns` ahead. Joins are real even where time is simulated.
+    fn join_deadline_ns(&self, length_ns: Ns) -> Ns {
+        self.now_ns().saturating_add(length_ns)
+    }
 }
 
 /// A started thread. Dropping it lets the thread run on.
@@ -75,7 +85,8 @@ impl Thread {
         Self { joiner }
     }
 
-    /// Waits at most until `until` for the thread to end; true if it has. Repeatable. Control thread only.
+    /// Waits at most until `until` (see [`System::join_deadline_ns`]) for the thread to end; true if it has. Repeatable.
+    /// Control thread only.
     pub fn join(&self, until: Ns) -> bool {
         self.joiner.join(until)
     }
