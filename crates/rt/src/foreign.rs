@@ -49,7 +49,12 @@ struct Inner<'a> {
 
 #[derive(Clone, Copy, Debug)]
 enum Bases<'a> {
-    Interleaved { base: *const u8, channels: usize },
+    /// Channels at equal distances: interleaved, or planes one behind another.
+    Even {
+        base: *const u8,
+        channels: usize,
+        channel_bytes: usize,
+    },
     Planar(&'a [*const u8]),
 }
 
@@ -140,17 +145,17 @@ impl<'a> PlaneMut<'a> {
 impl Inner<'_> {
     fn channels(&self) -> usize {
         match self.bases {
-            Bases::Interleaved { channels, .. } => channels,
+            Bases::Even { channels, .. } => channels,
             Bases::Planar(planes) => planes.len(),
         }
     }
 
     fn channel(&self, channel: usize) -> Option<*const u8> {
         let base = match self.bases {
-            Bases::Interleaved { base, channels } if channel < channels => {
-                base.wrapping_add(channel * self.sample_bytes)
+            Bases::Even { base, channels, channel_bytes } if channel < channels => {
+                base.wrapping_add(channel * channel_bytes)
             }
-            Bases::Interleaved { .. } => return None,
+            Bases::Even { .. } => return None,
             Bases::Planar(planes) => *planes.get(channel)?,
         };
         Some(base.wrapping_add(self.skip_frames as usize * self.step_bytes))
@@ -163,14 +168,41 @@ impl Inner<'_> {
         self
     }
 
-    fn interleaved(base: *const u8, channels: usize, sample_bytes: usize, frames: u32) -> Self {
+    const fn interleaved(
+        base: *const u8,
+        channels: usize,
+        sample_bytes: usize,
+        frames: u32,
+    ) -> Self {
         Self {
-            bases: Bases::Interleaved { base, channels },
+            bases: Bases::Even { base, channels, channel_bytes: sample_bytes },
             sample_bytes,
             step_bytes: channels * sample_bytes,
             skip_frames: 0,
             frames,
         }
+    }
+
+    const fn planes(
+        base: *const u8,
+        channels: usize,
+        plane_bytes: usize,
+        sample_bytes: usize,
+        frames: u32,
+    ) -> Self {
+        Self {
+            bases: Bases::Even { base, channels, channel_bytes: plane_bytes },
+            sample_bytes,
+            step_bytes: sample_bytes,
+            skip_frames: 0,
+            frames,
+        }
+    }
+
+    /// Interleaved with one sample a frame is planar too; then a step is a sample in both readings.
+    fn is_interleaved(&self) -> bool {
+        matches!(self.bases, Bases::Even { channels, channel_bytes, .. }
+            if channel_bytes == self.sample_bytes && self.step_bytes == channels * self.sample_bytes)
     }
 }
 
@@ -214,13 +246,35 @@ macro_rules! area {
                 frames: u32,
             ) -> Self {
                 Self {
-                    inner: Inner {
-                        bases: Bases::Interleaved { base: base as *const u8, channels },
-                        sample_bytes,
-                        step_bytes: channels * sample_bytes,
-                        skip_frames: 0,
-                        frames,
-                    },
+                    inner: Inner::interleaved(base as *const u8, channels, sample_bytes, frames),
+                    memory: PhantomData,
+                }
+            }
+
+            /// The planes of `channels` channels that lie one behind another in `memory`, which they share equally.
+            pub fn from_planes(memory: $slice, channels: usize, sample_bytes: usize) -> Self {
+                let plane_bytes = memory.len().checked_div(channels).unwrap_or(0);
+                let frames = whole_frames(plane_bytes, sample_bytes);
+                let base = memory.$as_ptr() as *const u8;
+                Self {
+                    inner: Inner::planes(base, channels, plane_bytes, sample_bytes, frames),
+                    memory: PhantomData,
+                }
+            }
+
+            /// Planes that lie `plane_bytes` apart.
+            ///
+            /// # Safety
+            #[doc = concat!("For `'a`, `frames * sample_bytes` bytes at `base + n * plane_bytes` must be ", $verb, "able for each channel n; nothing of ours may hold a conflicting reference.")]
+            pub const unsafe fn planes(
+                base: $ptr,
+                channels: usize,
+                plane_bytes: usize,
+                sample_bytes: usize,
+                frames: u32,
+            ) -> Self {
+                Self {
+                    inner: Inner::planes(base as *const u8, channels, plane_bytes, sample_bytes, frames),
                     memory: PhantomData,
                 }
             }
@@ -263,10 +317,7 @@ macro_rules! area {
 
             /// Where the first frame lies, if the channels are interleaved in one piece of memory.
             pub fn interleaved_base(&self) -> Option<$ptr> {
-                match self.inner.bases {
-                    Bases::Interleaved { .. } => self.inner.channel(0).map(|p| p as $ptr),
-                    Bases::Planar(_) => None,
-                }
+                self.inner.is_interleaved().then(|| self.inner.channel(0).map(|p| p as $ptr)).flatten()
             }
         }
     };

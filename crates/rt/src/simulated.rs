@@ -68,6 +68,10 @@ impl System for SimulatedSystem {
         })
     }
 
+    fn is_simulated(&self) -> bool {
+        true
+    }
+
     fn join_deadline_ns(&self, length_ns: Ns) -> Ns {
         self.real.join_deadline_ns(length_ns)
     }

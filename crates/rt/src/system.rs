@@ -55,6 +55,11 @@ pub trait System: Send + Sync + std::fmt::Debug {
     /// If the operating system refuses another thread.
     fn spawn(&self, name: &str, role: Role, body: Box<dyn FnOnce() + Send>) -> Result<Thread>;
 
+    /// Whether time is simulated, so that nothing is lost by waiting for another thread.
+    fn is_simulated(&self) -> bool {
+        false
+    }
+
     /// What a person should know: real-time priority refused, and the remedy. Control thread.
     fn remarks(&self) -> Vec<String> {
         Vec::new()
