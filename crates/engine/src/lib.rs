@@ -2,12 +2,25 @@
 //!
 //! Knows no ASIO, no operating system, no file. Control threads make a [`Plan`] and compile it to an
 //! [`Engine`]; the device thread then calls [`Engine::step`] for each wake-up. Nothing is allocated after
-//! compiling.
+//! compiling. Begin reading at `engine.rs`: its `step` is the whole way of a buffer.
+//!
+//! There is no priming: the device begins with silence, and the first block is begun when the first period is due,
+//! with position 0 and the frames captured since the start. With blocks as long as periods the way from input to
+//! output is two periods and the device's own latency, and not a frame more.
 
 #![forbid(unsafe_code)]
 
 mod client;
+mod engine;
+mod fallback;
+mod fifo;
+mod latency;
 mod plan;
+mod telemetry;
 
 pub use client::{BlockTime, Client, Output};
+pub use engine::{End, Engine, Flow, Links};
+pub use fallback::{Fallback, FallbackControl};
+pub use latency::latency;
 pub use plan::{ClientPlan, OutputMode, Plan};
+pub use telemetry::{EngineEvent, EventKind, Snapshot, Telemetry};

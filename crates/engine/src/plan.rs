@@ -23,8 +23,6 @@ pub struct ClientPlan {
     pub inputs: Vec<Option<u16>>,
     /// For each output of the client the device's playback channel; `None` goes nowhere.
     pub outputs: Vec<Option<u16>>,
-    /// A gain for each output; 1.0 is unity, which is no arithmetic at all. Shorter means unity for the rest.
-    pub gains: Vec<f64>,
     /// How output gets from the client's half to the device.
     pub output_mode: OutputMode,
 }
@@ -34,8 +32,8 @@ pub struct ClientPlan {
 pub struct Plan {
     /// Frames of a client's block.
     pub block_frames: u32,
-    /// The clients there are at the start.
-    pub clients: Vec<ClientPlan>,
-    /// Seed of the dither generators.
-    pub dither_seed: u64,
+    /// The client.
+    pub client: ClientPlan,
+    /// Whether the operating system's mixer lies between the stream and the device.
+    pub is_shared: bool,
 }

@@ -13,6 +13,9 @@ pub struct Mailbox<T> {
     owns: PhantomData<Box<T>>,
 }
 
+// SAFETY: a value goes from one thread to one other, never to two at once; that asks for `Send` and no more.
+unsafe impl<T: Send> Sync for Mailbox<T> {}
+
 impl<T> Default for Mailbox<T> {
     fn default() -> Self {
         Self { slot: AtomicPtr::new(ptr::null_mut()), owns: PhantomData }
