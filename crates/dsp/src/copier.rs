@@ -1,8 +1,9 @@
 //! The exact lane: one client's samples copied, shifted between containers and (de)interleaved; never computed where both
 //! sides are integers. What is added or dithered lives elsewhere.
 
-use crate::rows::plain;
-use crate::rows::{self, BLOCK_FRAMES, LoadFloats, LoadInts, MoveBytes, StoreFloats, StoreInts};
+use crate::rows::{
+    BLOCK_FRAMES, LoadFloats, LoadInts, MoveBytes, Rows, StoreFloats, StoreInts, Tier, bytes,
+};
 use crate::silence::silence_channel;
 use barewire_rt::{Area, AreaMut};
 use barewire_types::{Encoding, Error, ErrorKind, MAX_CHANNELS, SampleFormat};
@@ -59,6 +60,7 @@ pub struct Copier {
     routes: Box<[Route]>,
     silenced: Box<[u16]>,
     way: Way,
+    rows: &'static Rows,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +86,8 @@ impl Copier {
         routes: &[Route],
         rest: Rest,
     ) -> Result<Self, Error> {
-        let way = Way::between(from, to)?;
+        let rows = Tier::best().rows();
+        let way = Way::between(from, to, rows)?;
         let reached = reached_channels(from_channels, to_channels, routes)?;
         let silenced = match rest {
             Rest::Leave => Box::default(),
@@ -92,7 +95,26 @@ impl Copier {
                 (0..to_channels).filter(|&channel| !reached[usize::from(channel)]).collect()
             }
         };
-        Ok(Self { from, to, from_channels, to_channels, routes: routes.into(), silenced, way })
+        Ok(Self {
+            from,
+            to,
+            from_channels,
+            to_channels,
+            routes: routes.into(),
+            silenced,
+            way,
+            rows,
+        })
+    }
+
+    /// The same copier kept to a tier of vector instructions, or to the plain rows if the processor does not have it. For
+    /// tests and benchmarks: the best tier is taken anyway.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn on_tier(self, tier: Tier) -> Result<Self, Error> {
+        let rows = tier.rows();
+        Ok(Self { way: Way::between(self.from, self.to, rows)?, rows, ..self })
     }
 
     /// Copies as many frames as both areas have. For the device thread.
@@ -105,7 +127,7 @@ impl Copier {
         let from = from.part(0, frames);
         let mut cut = Cut { frames, ..Cut::default() };
         for &route in &self.routes {
-            cut = self.way.run(from, route, &mut to, cut);
+            cut = self.way.run(self.rows, from, route, &mut to, cut);
         }
         for &channel in &self.silenced {
             silence_channel(self.to, &mut to, usize::from(channel));
@@ -162,19 +184,19 @@ fn no_way(from: SampleFormat, to: SampleFormat) -> Error {
 }
 
 impl Way {
-    fn between(from: SampleFormat, to: SampleFormat) -> Result<Self, Error> {
+    fn between(from: SampleFormat, to: SampleFormat, rows: &Rows) -> Result<Self, Error> {
         if from.is_dsd() || to.is_dsd() {
             let run = match (from.encoding, to.encoding) {
                 (Encoding::Dsd8Lsb, Encoding::Dsd8Msb) | (Encoding::Dsd8Msb, Encoding::Dsd8Lsb) => {
-                    plain::move_bytes::<true>
+                    bytes::move_bytes::<true>
                 }
-                (a, b) if a == b => plain::move_bytes::<false>,
+                (a, b) if a == b => bytes::move_bytes::<false>,
                 _ => return Err(no_way(from, to)),
             };
             return Ok(Self::Bytes { run });
         }
-        let ints = (rows::load_ints(from), rows::store_ints(to));
-        let floats = (rows::load_floats(from), rows::store_floats(to));
+        let ints = ((rows.load_ints)(from), (rows.store_ints)(to));
+        let floats = ((rows.load_floats)(from), (rows.store_floats)(to));
         match (ints, floats) {
             ((Some(load), Some(store)), _) => Ok(Self::Shift { load, store }),
             ((Some(load), _), (_, Some(store))) => {
@@ -188,7 +210,14 @@ impl Way {
         }
     }
 
-    fn run(self, from: Area<'_>, route: Route, to: &mut AreaMut<'_>, mut cut: Cut) -> Cut {
+    fn run(
+        self,
+        rows: &Rows,
+        from: Area<'_>,
+        route: Route,
+        to: &mut AreaMut<'_>,
+        mut cut: Cut,
+    ) -> Cut {
         let (source, target) = (usize::from(route.from), usize::from(route.to));
         if let Self::Bytes { run } = self {
             run(from, source, to, target);
@@ -210,15 +239,15 @@ impl Way {
                 }
                 Self::IntoFloats { load, store, narrow } => {
                     load(part, source, ints);
-                    plain::ints_to_floats(ints, floats);
+                    (rows.ints_to_floats)(ints, floats);
                     store(floats, &mut goal, target);
                     if narrow {
-                        cut.bits |= plain::lost_in_f32(ints);
+                        cut.bits |= (rows.lost_in_f32)(ints);
                     }
                 }
                 Self::IntoInts { load, store, bits } => {
                     cut.bad = cut.bad.saturating_add(load(part, source, floats));
-                    plain::floats_to_ints(floats, bits, ints);
+                    (rows.floats_to_ints)(floats, bits, ints);
                     store(ints, &mut goal, target);
                 }
                 Self::Floats { load, store } => {

@@ -5,9 +5,20 @@
 //! `f64` with full scale ±1. Memory of devices and hosts is touched only in [`rows`], through `barewire_rt` views.
 //! No ASIO, no operating system, no file.
 
+mod bus;
 mod copier;
+mod dither;
+mod gain;
+mod mixer;
+mod noise;
 mod rows;
+mod shape;
 mod silence;
+mod source;
 
 pub use copier::{Copier, Cut, Rest, Route};
+pub use dither::Dither;
+pub use mixer::{Mixer, MixerShape, Outcome};
+pub use rows::Tier;
 pub use silence::silence;
+pub use source::Source;

@@ -1,6 +1,6 @@
 //! Silence in every format.
 
-use crate::rows::plain;
+use crate::rows::bytes;
 use barewire_rt::AreaMut;
 use barewire_types::{Encoding, SampleFormat};
 
@@ -15,9 +15,9 @@ pub fn silence(format: SampleFormat, mut area: AreaMut<'_>) {
 pub(crate) fn silence_channel(format: SampleFormat, area: &mut AreaMut<'_>, channel: usize) {
     if format.encoding == Encoding::DsdNer8 {
         // 0x69, oldest bit first, one bit a byte: as many ones as zeros.
-        plain::fill(area, channel, 1, |n| 0x69 >> (7 - n % 8) & 1);
+        bytes::fill(area, channel, 1, |n| 0x69 >> (7 - n % 8) & 1);
     } else {
         let byte = format.silence_byte();
-        plain::fill(area, channel, format.bytes(), |_| byte);
+        bytes::fill(area, channel, format.bytes(), |_| byte);
     }
 }

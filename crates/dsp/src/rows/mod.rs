@@ -1,59 +1,77 @@
-//! Rows: the innermost loops, which move one channel's samples between foreign memory and blocks of our own.
+//! Rows: the innermost loops, which move one channel's samples between foreign memory and blocks of our own, and
+//! compute on blocks.
 //!
-//! The only module of this crate that holds `unsafe`: everything above it works on slices and views. The plain rows are
-//! the reference. Each row checks that the area's samples have its width and does nothing if they have not, so that no
-//! wrong area can make it leave its memory.
+//! The only module of this crate that holds `unsafe`: everything above it works on slices and views. Each row that touches
+//! an area checks that its samples have the row's width and does nothing if they have not, so that no wrong area can make it
+//! leave its memory.
 
 #![allow(unsafe_code)]
 
-pub(crate) mod plain;
+mod bodies;
+pub(crate) mod bytes;
+mod containers;
+mod tiers;
 
+use crate::noise::Noise;
+use crate::shape::{Frame, Shape};
 use barewire_rt::{Area, AreaMut};
-use barewire_types::{ByteOrder, Encoding, SampleFormat};
+use barewire_types::SampleFormat;
 
 /// Frames that are converted at a time between two formats: two `f64` blocks of it fit the smallest L1 cache in use
 /// (32 KiB) beside source and destination.
 pub(crate) const BLOCK_FRAMES: usize = 256;
 
+/// A set of vector instructions that the rows are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tier {
+    /// What every processor of the target has.
+    Plain,
+    /// SSE4.1: 128 bits.
+    Sse41,
+    /// AVX2: 256 bits.
+    Avx2,
+}
+
 /// Reads one channel as left-justified integers; stops at the shorter of the two.
 pub(crate) type LoadInts = fn(Area<'_>, usize, &mut [i32]);
 /// Writes left-justified integers; returns the OR of the set bits that the format could not hold.
 pub(crate) type StoreInts = fn(&[i32], &mut AreaMut<'_>, usize) -> u32;
+/// Adds one channel of integers to the bus, in units of a left-justified integer; `true` begins the bus.
+pub(crate) type AddInts = fn(Area<'_>, usize, bool, &mut [f64]);
 /// Reads float samples; what is not finite becomes 0 and is counted.
 pub(crate) type LoadFloats = fn(Area<'_>, usize, &mut [f64]) -> u32;
 /// Writes float samples, rounded half to even; what the format cannot hold as a finite number becomes 0 and is counted.
 pub(crate) type StoreFloats = fn(&[f64], &mut AreaMut<'_>, usize) -> u32;
 /// Moves bytes of one-bit samples.
 pub(crate) type MoveBytes = fn(Area<'_>, usize, &mut AreaMut<'_>, usize);
+/// Rounds the bus to integers of some bits with dither; returns how many samples were clamped.
+pub(crate) type Round = fn(&[f64], u32, Noise, &mut [i32]) -> u32;
 
-/// The row that reads an integer format.
-pub(crate) fn load_ints(format: SampleFormat) -> Option<LoadInts> {
-    plain::load_ints(format)
+/// One tier's rows.
+pub(crate) struct Rows {
+    pub(crate) tier: Tier,
+    pub(crate) load_ints: fn(SampleFormat) -> Option<LoadInts>,
+    pub(crate) store_ints: fn(SampleFormat) -> Option<StoreInts>,
+    pub(crate) add_ints: fn(SampleFormat) -> Option<AddInts>,
+    pub(crate) load_floats: fn(SampleFormat) -> Option<LoadFloats>,
+    pub(crate) store_floats: fn(SampleFormat) -> Option<StoreFloats>,
+    pub(crate) scale: fn(&mut [f64], f64),
+    pub(crate) ints_to_floats: fn(&[i32], &mut [f64]),
+    pub(crate) floats_to_ints: fn(&[f64], u32, &mut [i32]),
+    pub(crate) lost_in_f32: fn(&[i32]) -> u32,
+    pub(crate) add_scaled: fn(&[f64], f64, bool, &mut [f64]),
+    pub(crate) add_ramped: fn(&[f64], &[f64], bool, &mut [f64]),
+    pub(crate) saturate: fn(&[f64], &mut [i32]) -> u32,
+    pub(crate) dither_flat: Round,
+    pub(crate) dither_high: Round,
+    pub(crate) triangles: fn(Noise, &mut [f64]),
+    pub(crate) round: fn(&[f64], u32, &mut [i32]) -> u32,
+    pub(crate) shape: fn(&mut [Frame], &[Frame], &mut Shape, u32),
+    pub(crate) take_lane: fn(&[Frame], usize, u32, &mut [i32]) -> u32,
 }
 
-/// The row that writes an integer format.
-pub(crate) fn store_ints(format: SampleFormat) -> Option<StoreInts> {
-    plain::store_ints(format)
-}
-
-/// The row that reads a float format.
-pub(crate) fn load_floats(format: SampleFormat) -> Option<LoadFloats> {
-    Some(match (format.encoding, format.order) {
-        (Encoding::Float32, ByteOrder::Little) => plain::load_f32::<false>,
-        (Encoding::Float32, ByteOrder::Big) => plain::load_f32::<true>,
-        (Encoding::Float64, ByteOrder::Little) => plain::load_f64::<false>,
-        (Encoding::Float64, ByteOrder::Big) => plain::load_f64::<true>,
-        _ => return None,
-    })
-}
-
-/// The row that writes a float format.
-pub(crate) fn store_floats(format: SampleFormat) -> Option<StoreFloats> {
-    Some(match (format.encoding, format.order) {
-        (Encoding::Float32, ByteOrder::Little) => plain::store_f32::<false>,
-        (Encoding::Float32, ByteOrder::Big) => plain::store_f32::<true>,
-        (Encoding::Float64, ByteOrder::Little) => plain::store_f64::<false>,
-        (Encoding::Float64, ByteOrder::Big) => plain::store_f64::<true>,
-        _ => return None,
-    })
+impl std::fmt::Debug for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Rows({:?})", self.tier)
+    }
 }

@@ -1,0 +1,179 @@
+//! A source: what one client gives to the mixer, with its format, its routes and its gain.
+
+use crate::bus::{BUS_FULL_SCALE, Bus};
+use crate::copier::Route;
+use crate::gain::Gain;
+use crate::rows::{AddInts, BLOCK_FRAMES, LoadFloats, LoadInts, Rows, Tier};
+use barewire_rt::Area;
+use barewire_types::{Error, ErrorKind, MAX_CHANNELS, SampleFormat};
+
+/// Beyond this many times full scale a float sample is held, so that no sum of the bus overflows: 2^31.
+const MOST_BUS: f64 = 4_611_686_018_427_387_904.0;
+
+/// One client's way into the mixer. Made by a control thread, used and changed on the device thread.
+#[derive(Clone, Debug)]
+pub struct Source {
+    from: SampleFormat,
+    from_channels: u16,
+    to_channels: u16,
+    routes: Box<[Route]>,
+    gain: Gain,
+    load: Load,
+    rows: &'static Rows,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Load {
+    Ints { load: LoadInts, add: AddInts },
+    Floats { load: LoadFloats },
+}
+
+/// How exact what a source added is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Exactness {
+    /// Whether integers were added untouched.
+    pub(crate) untouched: bool,
+    /// The bits that hold each sample exactly; more than 32 if none do.
+    pub(crate) bits: i32,
+    /// Samples that were not finite.
+    pub(crate) bad: u32,
+}
+
+impl Source {
+    /// A source of this format that leads its channels to those of a mixer with `to_channels`. Several routes may reach one
+    /// channel: they are added. A change of gain takes `ramp_frames` (at most [`MAX_FRAMES`](barewire_types::MAX_FRAMES)).
+    ///
+    /// # Errors
+    /// `InvalidArgument` if there are too many channels, if a route names a channel that is not there, or the ramp is too
+    /// long; `Unsupported` for DSD, which cannot be added.
+    pub fn new(
+        from: SampleFormat,
+        from_channels: u16,
+        to_channels: u16,
+        routes: &[Route],
+        ramp_frames: u32,
+    ) -> Result<Self, Error> {
+        let wrong = |message: String| Err(Error::new(ErrorKind::InvalidArgument, message));
+        if usize::from(from_channels.max(to_channels)) > MAX_CHANNELS {
+            return wrong(format!("a source may have {MAX_CHANNELS} channels at the most"));
+        }
+        if ramp_frames > barewire_types::MAX_FRAMES {
+            return wrong(format!("a ramp of {ramp_frames} frames is too long"));
+        }
+        for route in routes {
+            if route.from >= from_channels || route.to >= to_channels {
+                return wrong(format!(
+                    "a route leads from channel {} of {from_channels} to {} of {to_channels}",
+                    route.from, route.to
+                ));
+            }
+        }
+        let rows = Tier::best().rows();
+        let load = Load::of(from, rows)?;
+        let (routes, gain) = (routes.into(), Gain::unity(ramp_frames));
+        Ok(Self { from, from_channels, to_channels, routes, gain, load, rows })
+    }
+
+    /// The same source kept to a tier of vector instructions.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn on_tier(self, tier: Tier) -> Result<Self, Error> {
+        let rows = tier.rows();
+        Ok(Self { load: Load::of(self.from, rows)?, rows, ..self })
+    }
+
+    /// Starts the way to another gain; 1 is reached exactly and is then no multiplication. Above 60 dB it is held there; what
+    /// is not a number is taken for 0. For the device thread.
+    pub fn set_gain(&mut self, gain: f64) {
+        self.gain.set(gain);
+    }
+
+    /// The gain last set.
+    pub fn gain(&self) -> f64 {
+        self.gain.goal()
+    }
+
+    /// Whether samples are added untouched: integers at a gain that has come to exactly 1.
+    pub fn is_untouched(&self) -> bool {
+        self.gain.steady() == Some(1.0) && self.from.is_integer()
+    }
+
+    pub(crate) fn fits(&self, area: Area<'_>, to_channels: u16) -> bool {
+        self.to_channels == to_channels
+            && area.channels() == usize::from(self.from_channels)
+            && area.sample_bytes() == self.from.bytes()
+    }
+
+    /// Adds at most [`BLOCK_FRAMES`] frames to the bus from its frame `start` on.
+    pub(crate) fn add(&mut self, part: Area<'_>, bus: &mut Bus, start: usize) -> Exactness {
+        let frames = (part.frames() as usize).min(BLOCK_FRAMES);
+        let steady = self.gain.steady();
+        let mut gains = [0.0; BLOCK_FRAMES];
+        if steady.is_none() {
+            self.gain.ramp(&mut gains[..frames]);
+        }
+        let mut bad = 0_u32;
+        for route in &self.routes {
+            let (begin, bus) = bus.place(usize::from(route.to), start, frames);
+            let channel = usize::from(route.from);
+            match (self.load, steady) {
+                (Load::Ints { add, .. }, Some(1.0)) => add(part, channel, begin, bus),
+                (load, gain) => {
+                    let mut floats = [0.0; BLOCK_FRAMES];
+                    let floats = &mut floats[..frames];
+                    bad = bad.saturating_add(load.floats(self.rows, part, channel, floats));
+                    match gain {
+                        Some(gain) => (self.rows.add_scaled)(floats, gain, begin, bus),
+                        None => (self.rows.add_ramped)(floats, &gains[..frames], begin, bus),
+                    }
+                }
+            }
+        }
+        let untouched = steady == Some(1.0) && self.from.is_integer();
+        Exactness { untouched, bits: self.exact_bits(steady), bad }
+    }
+
+    /// The bits that hold what is added exactly: a gain of a power of two moves a sample's bits, any other computes new ones.
+    fn exact_bits(&self, steady: Option<f64>) -> i32 {
+        let Some(gain) = steady.filter(|_| self.from.is_integer()) else { return i32::MAX };
+        let gain = gain.abs();
+        if gain == 0.0 {
+            return 0;
+        }
+        let exponent = (-32..=10).find(|&exponent| gain == f64::powi(2.0, exponent));
+        exponent.map_or(i32::MAX, |exponent| i32::from(self.from.exact_bits()) - exponent)
+    }
+}
+
+impl Load {
+    fn of(from: SampleFormat, rows: &Rows) -> Result<Self, Error> {
+        match ((rows.load_ints)(from), (rows.add_ints)(from), (rows.load_floats)(from)) {
+            (Some(load), Some(add), _) => Ok(Self::Ints { load, add }),
+            (_, _, Some(load)) => Ok(Self::Floats { load }),
+            _ => Err(Error::new(ErrorKind::Unsupported, format!("{from} samples cannot be added"))
+                .remedy("let one client alone play one-bit samples")),
+        }
+    }
+
+    /// One channel in the bus's unit.
+    fn floats(self, rows: &Rows, part: Area<'_>, channel: usize, to: &mut [f64]) -> u32 {
+        match self {
+            Self::Ints { load, .. } => {
+                let mut ints = [0; BLOCK_FRAMES];
+                let ints = &mut ints[..to.len()];
+                load(part, channel, ints);
+                (rows.ints_to_floats)(ints, to);
+                (rows.scale)(to, BUS_FULL_SCALE);
+                0
+            }
+            Self::Floats { load } => {
+                let bad = load(part, channel, to);
+                for sample in to {
+                    *sample = (*sample * BUS_FULL_SCALE).clamp(-MOST_BUS, MOST_BUS);
+                }
+                bad
+            }
+        }
+    }
+}
