@@ -1,11 +1,11 @@
 //! A host's handle on a driver's object. The driver is a stranger: whatever it writes is bounded and checked.
 
-use crate::constants::{Code, SampleType};
+use crate::constants::{Code, SampleType, future};
 use crate::dialect::{Dialect, Long, Samples};
-use crate::driver::{BufferRequest, BufferSize, SamplePosition};
+use crate::driver::{BufferRequest, BufferSize, InternalBuffers, IoFormat, SamplePosition};
 use crate::guid::Guid;
-use crate::layout::{BufferInfo, Callbacks, ChannelInfo, ClockSource};
-use crate::text::read_text;
+use crate::layout::{self, BufferInfo, Callbacks, ChannelInfo, ClockSource};
+use crate::text::{read_text, write_text};
 use crate::vtable::Vtable;
 use std::ffi::c_void;
 use std::ptr::{self, NonNull};
@@ -16,6 +16,13 @@ const TEXT_ROOM: usize = 4096;
 
 /// How many clock sources are asked for at once.
 const CLOCK_SOURCES: usize = 32;
+
+/// A structure with room behind it for drivers that write past its end.
+#[repr(C)]
+struct Roomy<T> {
+    value: T,
+    _room: [u8; TEXT_ROOM],
+}
 
 /// Owns one reference to a driver's object. Every method is the interface's method of that name and answers the
 /// driver's own code; nothing is interpreted.
@@ -58,12 +65,15 @@ macro_rules! call {
 }
 
 impl<D: Dialect> DriverRef<D> {
-    /// Takes over one reference to the object at `object`; `None` if it is null.
+    /// Takes over one reference to the object at `object`; `None` if it is null or has no table of functions.
     ///
     /// # Safety
     /// `object` must be an object of the interface in this dialect, with a reference that becomes this value's.
     pub unsafe fn from_raw(object: *mut c_void) -> Option<Self> {
-        NonNull::new(object.cast()).map(|object| Self { object })
+        let object = NonNull::new(object.cast::<*const Vtable<D>>())?;
+        // SAFETY: an object of the interface begins with the pointer to its table.
+        let vtable = unsafe { object.as_ptr().read_unaligned() };
+        (!vtable.is_null()).then_some(Self { object })
     }
 
     /// The object, still owned by this value.
@@ -75,18 +85,21 @@ impl<D: Dialect> DriverRef<D> {
     pub fn query_interface(&self, id: Guid) -> Option<Self> {
         let mut other = ptr::null_mut();
         let result = call!(self.query_interface(&raw const id, &raw mut other));
+        if result != D::Long::default() {
+            return None;
+        }
         // SAFETY: an object that was answered with success is of the interface, and its reference is ours.
-        if result >= 0 { unsafe { Self::from_raw(other) } } else { None }
+        unsafe { Self::from_raw(other) }
     }
 
     /// One reference more; the count afterwards.
-    pub fn add_ref(&self) -> u32 {
-        call!(self.add_ref())
+    pub fn add_ref(&self) -> i32 {
+        call!(self.add_ref()).to_i32()
     }
 
     /// Gives up a reference that `add_ref` took; the count afterwards.
-    pub fn release_one(&self) -> u32 {
-        call!(self.release())
+    pub fn release_one(&self) -> i32 {
+        call!(self.release()).to_i32()
     }
 
     /// The answer as it came: 1 is yes, 0 no. A driver must not follow `system_handle` unless the system says that it
@@ -267,6 +280,40 @@ impl<D: Dialect> DriverRef<D> {
     /// `argument` must be null or point to what `selector` takes, in this dialect.
     pub unsafe fn future(&self, selector: i32, argument: *mut c_void) -> Code {
         Code(call!(self.future(D::Long::from_i32(selector), argument)).to_i32())
+    }
+
+    /// The selectors of `future` that take no argument: questions, and those of time code.
+    pub fn ask(&self, selector: i32) -> Code {
+        Code(call!(self.future(D::Long::from_i32(selector), ptr::null_mut())).to_i32())
+    }
+
+    /// The selectors of `future` that take PCM or DSD; the answer is what the driver left in the structure.
+    pub fn io_format(&self, selector: i32, asked: IoFormat) -> (Code, IoFormat) {
+        let format = D::Long::from_i32(asked.number());
+        let value = layout::IoFormat::<D> { format };
+        let mut room = Roomy { value, _room: [0; TEXT_ROOM] };
+        let code = call!(self.future(D::Long::from_i32(selector), (&raw mut room).cast()));
+        (Code(code.to_i32()), IoFormat::from_number(room.value.format.to_i32()))
+    }
+
+    /// How much of the latencies is internal buffering.
+    pub fn internal_buffers(&self) -> (Code, InternalBuffers) {
+        let zero = D::Long::default();
+        let value = layout::InternalBufferInfo::<D> { input: zero, output: zero };
+        let mut room = Roomy { value, _room: [0; TEXT_ROOM] };
+        let selector = D::Long::from_i32(future::GET_INTERNAL_BUFFER_SAMPLES);
+        let code = call!(self.future(selector, (&raw mut room).cast()));
+        let input_frames = room.value.input.to_i32();
+        let output_frames = room.value.output.to_i32();
+        (Code(code.to_i32()), InternalBuffers { input_frames, output_frames })
+    }
+
+    /// cwASIO: tells the driver which registered instance it is to be.
+    pub fn set_instance_name(&self, name: &str) -> Code {
+        let mut room = [0_u8; TEXT_ROOM];
+        write_text(&mut room, name);
+        let selector = D::Long::from_i32(future::SET_INSTANCE_NAME);
+        Code(call!(self.future(selector, room.as_mut_ptr().cast())).to_i32())
     }
 
     /// Tells that the outputs of the current half are complete.

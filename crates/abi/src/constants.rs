@@ -44,6 +44,23 @@ impl Code {
     }
 }
 
+impl Code {
+    /// What the code says when a driver says nothing else.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::OK | Self::SUCCESS => "no error",
+            Self::NOT_PRESENT => "the device or function is not there",
+            Self::HW_MALFUNCTION => "the device does not work as it should",
+            Self::INVALID_PARAMETER => "an argument of the call is out of range",
+            Self::INVALID_MODE => "the call is not possible in the driver's present state",
+            Self::SP_NOT_ADVANCING => "the driver is not running, so there is no position",
+            Self::NO_CLOCK => "the sample rate or clock is not available",
+            Self::NO_MEMORY => "there is not enough memory",
+            _ => "the driver answered with a code that the interface does not define",
+        }
+    }
+}
+
 impl fmt::Debug for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.name(), self.0)

@@ -126,6 +126,26 @@ pub enum IoFormat {
     Unknown(i32),
 }
 
+impl IoFormat {
+    /// The format of that number.
+    pub const fn from_number(number: i32) -> Self {
+        match number {
+            0 => Self::Pcm,
+            1 => Self::Dsd,
+            other => Self::Unknown(other),
+        }
+    }
+
+    /// The interface's number.
+    pub const fn number(self) -> i32 {
+        match self {
+            Self::Pcm => 0,
+            Self::Dsd => 1,
+            Self::Unknown(number) => number,
+        }
+    }
+}
+
 /// Internal buffering that the latencies contain, in frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InternalBuffers {

@@ -235,6 +235,15 @@ mod windows {
         code.flags = 80,
         code.future = 84
     );
+    assert_layout!(
+        TimeCode<W>,
+        if align_of::<f64>() == 8 { 88 } else { 84 },
+        speed = 0,
+        samples = 8,
+        flags = 16,
+        future = 20
+    );
+    assert_layout!(IoFormat<W>, 4, format = 0);
     assert_layout!(InputMonitor<W>, 20, input = 0, output = 4, gain = 8, state = 12, pan = 16);
     assert_layout!(
         ChannelControls<W>,
@@ -309,6 +318,8 @@ mod unix {
         code.flags = 104,
         code.future = 112
     );
+    assert_layout!(TimeCode<U>, 88, speed = 0, samples = 8, flags = 16, future = 24);
+    assert_layout!(IoFormat<U>, 8, format = 0);
     assert_layout!(InputMonitor<U>, 40, input = 0, output = 8, gain = 16, state = 24, pan = 32);
     assert_layout!(
         ChannelControls<U>,

@@ -1,17 +1,20 @@
 //! A host's object made of a driver in safe words, and the one guard through which every foreign call goes.
 
+mod arguments;
+mod future;
 mod slots;
 
 use crate::constants::Code;
 use crate::dialect::Dialect;
 use crate::driver::{AsioDriver, AsioError, AsioResult};
 use crate::guid::Guid;
+use crate::text::write_text;
 use crate::vtable::Vtable;
-use std::borrow::Cow;
+use arguments::ERROR_BYTES;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Objects that hosts hold now, for `DllCanUnloadNow`.
 static OBJECTS: AtomicUsize = AtomicUsize::new(0);
@@ -27,8 +30,8 @@ struct Object<D: Dialect, T: AsioDriver> {
     vtable: *const Vtable<D>,
     references: AtomicU32,
     class: Guid,
-    /// What `getErrorMessage` says. Never waited for: a call that finds it taken leaves its text out.
-    error: Mutex<Cow<'static, str>>,
+    /// What `getErrorMessage` says. Never waited for by other calls: one that finds it taken leaves its text out.
+    error: Mutex<[u8; ERROR_BYTES]>,
     driver: Box<T>,
 }
 
@@ -41,45 +44,58 @@ pub fn create<D: Dialect, T: AsioDriver>(driver: T, class: Guid) -> *mut c_void 
         vtable: slots::vtable::<D, T>(),
         references: AtomicU32::new(1),
         class,
-        error: Mutex::new(Cow::Borrowed("")),
+        error: Mutex::new([0; ERROR_BYTES]),
         driver: Box::new(driver),
     };
     Box::into_raw(Box::new(object)).cast()
 }
 
 impl<D: Dialect, T: AsioDriver> Object<D, T> {
-    /// Keeps what `getErrorMessage` will say. May be called on the device thread, by a host from its callback, so it
-    /// neither waits nor frees there: it only takes place if nobody else is at it.
-    fn keep(&self, text: Cow<'static, str>) {
-        if let Ok(mut place) = self.error.try_lock() {
-            *place = text;
-        }
-    }
-
-    /// Runs `call` for a host. A null object, a panic and a refusal become codes; refusals are kept for
+    /// Runs `call` for a host. A null object, a panic and a refusal become codes; the words of a refusal are kept for
     /// `getErrorMessage`.
     fn enter(
         this: *mut c_void,
         name: &'static str,
         call: impl FnOnce(&T) -> AsioResult<()>,
     ) -> Code {
-        let Some(object) = Self::get(this) else {
+        let Some(held) = Held::<D, T>::of(this) else {
             return Code::INVALID_PARAMETER;
         };
-        match catch_unwind(AssertUnwindSafe(|| call(&object.driver))) {
+        match catch_unwind(AssertUnwindSafe(|| call(&held.object().driver))) {
             Ok(Ok(())) => Code::OK,
             Ok(Err(AsioError { code, text })) => {
-                if !text.is_empty() {
-                    object.keep(text);
-                }
+                held.object().keep(if text.is_empty() { code.sentence() } else { &text });
                 code
             }
             Err(_) => {
-                let text = format!("a defect of the driver itself, in {name}; please report it");
-                object.keep(text.into());
+                held.object().keep(&format!("a defect of the driver itself, in {name}"));
                 Code::HW_MALFUNCTION
             }
         }
+    }
+
+    /// As [`enter`](Self::enter), for what hosts call with every block: no words are kept, so that the way of a
+    /// refusal is as short as that of success.
+    fn enter_swiftly(this: *mut c_void, call: impl FnOnce(&T) -> AsioResult<()>) -> Code {
+        let Some(held) = Held::<D, T>::of(this) else {
+            return Code::INVALID_PARAMETER;
+        };
+        match catch_unwind(AssertUnwindSafe(|| call(&held.object().driver))) {
+            Ok(Ok(())) => Code::OK,
+            Ok(Err(error)) => error.code,
+            Err(_) => Code::HW_MALFUNCTION,
+        }
+    }
+
+    /// Keeps what `getErrorMessage` will say. Neither waits nor frees, since a host may call from its callback.
+    fn keep(&self, text: &str) {
+        if let Ok(mut place) = self.error.try_lock() {
+            write_text(&mut *place, text);
+        }
+    }
+
+    fn kept(&self) -> [u8; ERROR_BYTES] {
+        *self.error.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn get<'a>(this: *mut c_void) -> Option<&'a Self> {
@@ -106,5 +122,31 @@ impl<D: Dialect, T: AsioDriver> Object<D, T> {
         let _ = catch_unwind(AssertUnwindSafe(|| driver.released()));
         OBJECTS.fetch_sub(1, Ordering::AcqRel);
         0
+    }
+}
+
+/// A reference of ours for the length of a call: some hosts let go of the object inside a question that the call asks
+/// them (PipeASIO's change log tells of such hosts). The last reference may so be given up at the call's end.
+struct Held<D: Dialect, T: AsioDriver> {
+    this: *mut c_void,
+    kind: std::marker::PhantomData<*const Object<D, T>>,
+}
+
+impl<D: Dialect, T: AsioDriver> Held<D, T> {
+    fn of(this: *mut c_void) -> Option<Self> {
+        let object = Object::<D, T>::get(this)?;
+        object.references.fetch_add(1, Ordering::Relaxed);
+        Some(Self { this, kind: std::marker::PhantomData })
+    }
+
+    fn object(&self) -> &Object<D, T> {
+        // SAFETY: `of` saw that the object is there, and this value's reference keeps it so.
+        unsafe { &*self.this.cast::<Object<D, T>>() }
+    }
+}
+
+impl<D: Dialect, T: AsioDriver> Drop for Held<D, T> {
+    fn drop(&mut self) {
+        Object::<D, T>::release(self.this);
     }
 }

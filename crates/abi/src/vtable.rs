@@ -13,9 +13,9 @@ macro_rules! vtable {
         #[expect(missing_docs, reason = "the slots bear the interface's own names")]
         pub struct Vtable<D: Dialect> {
             pub query_interface:
-                unsafe extern $unknown fn(*mut c_void, *const Guid, *mut *mut c_void) -> i32,
-            pub add_ref: unsafe extern $unknown fn(*mut c_void) -> u32,
-            pub release: unsafe extern $unknown fn(*mut c_void) -> u32,
+                unsafe extern $unknown fn(*mut c_void, *const Guid, *mut *mut c_void) -> D::Long,
+            pub add_ref: unsafe extern $unknown fn(*mut c_void) -> D::Long,
+            pub release: unsafe extern $unknown fn(*mut c_void) -> D::Long,
             pub init: unsafe extern $method fn(*mut c_void, *mut c_void) -> D::Long,
             pub get_driver_name: unsafe extern $method fn(*mut c_void, *mut u8),
             pub get_driver_version: unsafe extern $method fn(*mut c_void) -> D::Long,

@@ -1,54 +1,25 @@
-//! One function for each slot: arguments made safe, results made theirs. Everything goes through [`Object::enter`].
+//! One function for each slot: the interface's types here, [`super::arguments`] makes them safe. Everything goes through
+//! [`Object::enter`].
 
 use super::Object;
-use crate::MAX_BUFFERS;
-use crate::callbacks::{HostCallbacks, RawCallbacks};
-use crate::constants::{Code, future};
-use crate::dialect::{Dialect, Long, Samples};
-use crate::driver::{
-    AsioDriver, AsioError, AsioResult, BufferRequest, ChannelControls, FutureCall, InputMonitor,
-    InternalBuffers, IoFormat,
+use super::arguments::{
+    ERROR_BYTES, NAME_BYTES, all_there, answer, channel_info, clock_sources, create, get, pair,
+    put, put_text,
 };
+use super::future::call_future;
+use crate::constants::Code;
+use crate::dialect::{Dialect, Long, Samples};
+use crate::driver::AsioDriver;
 use crate::guid::Guid;
-use crate::layout::{self, BufferInfo, Callbacks, ChannelInfo, ClockSource};
-use crate::text::{read_text, write_text};
+use crate::layout::{BufferInfo, Callbacks, ChannelInfo, ClockSource};
 use crate::vtable::Vtable;
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::{Arc, PoisonError};
+use std::sync::atomic::Ordering;
 
-const NAME_BYTES: usize = 32;
-const ERROR_BYTES: usize = 124;
 const S_OK: i32 = 0;
 const E_NOINTERFACE: i32 = 0x8000_4002_u32.cast_signed();
 const E_POINTER: i32 = 0x8000_4003_u32.cast_signed();
-/// Bytes of an instance name that are looked at: a directory entry's limit.
-const INSTANCE_NAME_BYTES: usize = 255;
-
-fn null() -> AsioError {
-    AsioError::new(Code::INVALID_PARAMETER, "the host passed a null pointer")
-}
-
-/// Writes through a pointer of the host's, which need not be aligned.
-fn put<T>(place: *mut T, value: T) {
-    if !place.is_null() {
-        // SAFETY: a host that passes a pointer for an answer lends the memory for it.
-        unsafe { place.write_unaligned(value) };
-    }
-}
-
-/// Reads through a pointer of the host's, which need not be aligned.
-fn get<T: Copy>(place: *const T) -> AsioResult<T> {
-    if place.is_null() {
-        return Err(null());
-    }
-    // SAFETY: a host that passes a structure lends it over the call.
-    Ok(unsafe { place.read_unaligned() })
-}
-
-fn all_there<T>(places: &[*mut T]) -> AsioResult<()> {
-    if places.iter().any(|place| place.is_null()) { Err(null()) } else { Ok(()) }
-}
 
 /// Gives both pairs of functions their calling conventions; see [`Vtable`].
 macro_rules! slots {
@@ -88,29 +59,18 @@ macro_rules! slots {
             this: *mut c_void,
             id: *const Guid,
             place: *mut *mut c_void,
-        ) -> i32 {
-            let Some(object) = Object::<D, T>::get(this) else { return E_POINTER };
-            let Ok(id) = get(id) else { return E_POINTER };
-            if place.is_null() {
-                return E_POINTER;
-            }
-            let known = id == Guid::IUNKNOWN || id == object.class;
-            put(place, if known { this } else { ptr::null_mut() });
-            if !known {
-                return E_NOINTERFACE;
-            }
-            object.references.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            S_OK
+        ) -> D::Long {
+            D::Long::from_i32(another_interface::<D, T>(this, id, place))
         }
 
-        unsafe extern $unknown fn add_ref<D: Dialect, T: AsioDriver>(this: *mut c_void) -> u32 {
-            Object::<D, T>::get(this).map_or(0, |object| {
-                object.references.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1
-            })
+        unsafe extern $unknown fn add_ref<D: Dialect, T: AsioDriver>(this: *mut c_void) -> D::Long {
+            let count = Object::<D, T>::get(this)
+                .map_or(0, |object| object.references.fetch_add(1, Ordering::Relaxed) + 1);
+            D::Long::from_flags(count)
         }
 
-        unsafe extern $unknown fn release<D: Dialect, T: AsioDriver>(this: *mut c_void) -> u32 {
-            Object::<D, T>::release(this)
+        unsafe extern $unknown fn release<D: Dialect, T: AsioDriver>(this: *mut c_void) -> D::Long {
+            D::Long::from_flags(Object::<D, T>::release(this))
         }
 
         unsafe extern $method fn init<D: Dialect, T: AsioDriver>(
@@ -146,9 +106,7 @@ macro_rules! slots {
             text: *mut u8,
         ) {
             let Some(object) = Object::<D, T>::get(this) else { return };
-            let kept = object.error.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            // A null pointer is all that can go wrong here, and there is no code to tell it with.
-            let _ = put_text::<ERROR_BYTES>(text, &kept);
+            put(text.cast::<[u8; ERROR_BYTES]>(), object.kept());
         }
 
         unsafe extern $method fn start<D: Dialect, T: AsioDriver>(this: *mut c_void) -> D::Long {
@@ -252,7 +210,7 @@ macro_rules! slots {
         ) -> D::Long {
             put(position, D::Samples::default());
             put(time, D::Samples::default());
-            answer::<D>(Object::<D, T>::enter(this, "getSamplePosition", |driver| {
+            answer::<D>(Object::<D, T>::enter_swiftly(this, |driver| {
                 all_there(&[position, time])?;
                 let now = driver.sample_position()?;
                 put(position, D::Samples::from_u64(now.position_frames));
@@ -310,7 +268,7 @@ macro_rules! slots {
         unsafe extern $method fn output_ready<D: Dialect, T: AsioDriver>(
             this: *mut c_void,
         ) -> D::Long {
-            answer::<D>(Object::<D, T>::enter(this, "outputReady", |driver| driver.output_ready()))
+            answer::<D>(Object::<D, T>::enter_swiftly(this, |driver| driver.output_ready()))
         }
     };
 }
@@ -320,247 +278,22 @@ slots!("stdcall", "thiscall");
 #[cfg(not(all(windows, target_arch = "x86")))]
 slots!("C", "C");
 
-fn answer<D: Dialect>(code: Code) -> D::Long {
-    D::Long::from_i32(code.0)
-}
-
-fn put_text<const N: usize>(place: *mut u8, text: &str) -> AsioResult<()> {
-    all_there(&[place])?;
-    let mut bytes = [0; N];
-    write_text(&mut bytes, text);
-    put(place.cast::<[u8; N]>(), bytes);
-    Ok(())
-}
-
-fn pair<D: Dialect, T: AsioDriver>(
+/// There is one interface, known by the class's own id, and it is `IUnknown` too.
+fn another_interface<D: Dialect, T: AsioDriver>(
     this: *mut c_void,
-    name: &'static str,
-    input: *mut D::Long,
-    output: *mut D::Long,
-    ask: fn(&T) -> AsioResult<(i32, i32)>,
-) -> D::Long {
-    put(input, D::Long::default());
-    put(output, D::Long::default());
-    answer::<D>(Object::<D, T>::enter(this, name, |driver| {
-        all_there(&[input, output])?;
-        let (inputs, outputs) = ask(driver)?;
-        put(input, D::Long::from_i32(inputs));
-        put(output, D::Long::from_i32(outputs));
-        Ok(())
-    }))
-}
-
-/// In `count` the array's room, out the number of sources there are; no more than fit are written.
-fn clock_sources<D: Dialect>(
-    driver: &impl AsioDriver,
-    places: *mut ClockSource<D>,
-    count: *mut D::Long,
-) -> AsioResult<()> {
-    let room = usize::try_from(get(count)?.to_i32()).unwrap_or(0);
-    put(count, D::Long::default());
-    if places.is_null() && room > 0 {
-        return Err(null());
+    id: *const Guid,
+    place: *mut *mut c_void,
+) -> i32 {
+    put(place, ptr::null_mut());
+    let Some(object) = Object::<D, T>::get(this) else { return E_POINTER };
+    let Ok(id) = get(id) else { return E_POINTER };
+    if place.is_null() {
+        return E_POINTER;
     }
-    let sources = driver.clock_sources()?;
-    for (n, source) in sources.iter().take(room).enumerate() {
-        let mut name = [0; NAME_BYTES];
-        write_text(&mut name, &source.name);
-        let number = |value: Option<i32>| D::Long::from_i32(value.unwrap_or(-1));
-        let raw = ClockSource {
-            index: D::Long::from_i32(source.index),
-            channel: number(source.channel),
-            group: number(source.group),
-            is_current: D::Long::from_i32(i32::from(source.is_current)),
-            name,
-        };
-        put(places.wrapping_add(n), raw);
+    if id != Guid::IUNKNOWN && id != object.class {
+        return E_NOINTERFACE;
     }
-    put(count, D::Long::from_i32(i32::try_from(sources.len()).unwrap_or(i32::MAX)));
-    Ok(())
-}
-
-fn channel_info<D: Dialect>(
-    driver: &impl AsioDriver,
-    place: *mut ChannelInfo<D>,
-) -> AsioResult<()> {
-    let asked = get(place)?;
-    let is_input = asked.is_input.to_i32() != 0;
-    let info = driver.channel_info(asked.channel.to_i32(), is_input)?;
-    let mut name = [0; NAME_BYTES];
-    write_text(&mut name, &info.name);
-    let raw = ChannelInfo {
-        channel: asked.channel,
-        is_input: asked.is_input,
-        is_active: D::Long::from_i32(i32::from(info.is_active)),
-        group: D::Long::from_i32(info.group),
-        sample_type: D::Long::from_i32(info.sample_type.0),
-        name,
-    };
-    put(place, raw);
-    Ok(())
-}
-
-fn create<D: Dialect>(
-    driver: &impl AsioDriver,
-    infos: *mut BufferInfo<D>,
-    count: i32,
-    frames: i32,
-    callbacks: *const Callbacks<D>,
-) -> AsioResult<()> {
-    let count = usize::try_from(count).ok().filter(|n| (1..=MAX_BUFFERS).contains(n));
-    let Some(count) = count else {
-        let text = "the host asks for no channel at all, or for more than there can be";
-        return Err(AsioError::new(Code::INVALID_PARAMETER, text));
-    };
-    let wanted = (0..count)
-        .map(|n| {
-            let info = get(infos.wrapping_add(n))?;
-            Ok(BufferRequest {
-                is_input: info.is_input.to_i32() != 0,
-                channel: info.channel.to_i32(),
-            })
-        })
-        .collect::<AsioResult<Vec<_>>>()?;
-    let place = |n: usize, buffers| {
-        let info = infos.wrapping_add(n);
-        if let Ok(mut raw) = get(info) {
-            raw.buffers = buffers;
-            put(info, raw);
-        }
-    };
-    // Until the driver says otherwise there are none: what stood there before would look like an answer.
-    (0..count).for_each(|n| place(n, [ptr::null_mut(); 2]));
-    let host: Arc<dyn HostCallbacks> = Arc::new(RawCallbacks(get(callbacks)?));
-    let made = driver.create_buffers(&wanted, frames, host)?;
-    for (n, halves) in made.iter().enumerate().take(count) {
-        place(n, halves.map(<*mut u8>::cast));
-    }
-    Ok(())
-}
-
-fn io_format(number: i32) -> IoFormat {
-    match number {
-        0 => IoFormat::Pcm,
-        1 => IoFormat::Dsd,
-        other => IoFormat::Unknown(other),
-    }
-}
-
-fn call_future<D: Dialect>(
-    driver: &impl AsioDriver,
-    selector: i32,
-    argument: *mut c_void,
-) -> AsioResult<()> {
-    match selector {
-        future::ENABLE_TIME_CODE_READ => driver.future(FutureCall::EnableTimeCodeRead),
-        future::DISABLE_TIME_CODE_READ => driver.future(FutureCall::DisableTimeCodeRead),
-        future::CAN_INPUT_MONITOR..=future::CAN_OUTPUT_METER => {
-            driver.future(FutureCall::Can(selector))
-        }
-        future::CAN_REPORT_OVERLOAD => driver.future(FutureCall::CanReportOverload),
-        future::SET_INPUT_MONITOR => {
-            let raw = get(argument.cast::<layout::InputMonitor<D>>())?;
-            driver.future(FutureCall::SetInputMonitor(InputMonitor {
-                input: Some(raw.input.to_i32()).filter(|&input| input >= 0),
-                output: raw.output.to_i32(),
-                gain: raw.gain.to_i32(),
-                is_on: raw.state.to_i32() != 0,
-                pan: raw.pan.to_i32(),
-            }))
-        }
-        future::TRANSPORT => {
-            let raw = get(argument.cast::<layout::TransportParameters<D>>())?;
-            driver.future(FutureCall::Transport(raw.command.to_i32()))
-        }
-        future::SET_INPUT_GAIN..=future::GET_OUTPUT_METER => {
-            controls::<D>(driver, selector, argument.cast())
-        }
-        future::SET_IO_FORMAT | future::GET_IO_FORMAT | future::CAN_DO_IO_FORMAT => {
-            io_format_call::<D>(driver, selector, argument.cast())
-        }
-        future::GET_INTERNAL_BUFFER_SAMPLES => {
-            let place = argument.cast::<layout::InternalBufferInfo<D>>();
-            all_there(&[place])?;
-            let mut buffers = InternalBuffers::default();
-            driver.future(FutureCall::GetInternalBuffers(&mut buffers))?;
-            let input = D::Long::from_i32(buffers.input_frames);
-            let output = D::Long::from_i32(buffers.output_frames);
-            put(place, layout::InternalBufferInfo { input, output });
-            Ok(())
-        }
-        future::SET_INSTANCE_NAME => {
-            driver.future(FutureCall::SetInstanceName(instance_name(argument.cast())))
-        }
-        other => driver.future(FutureCall::Unknown(other)),
-    }
-}
-
-fn controls<D: Dialect>(
-    driver: &impl AsioDriver,
-    selector: i32,
-    place: *mut layout::ChannelControls<D>,
-) -> AsioResult<()> {
-    let mut raw = get(place)?;
-    let mut controls = ChannelControls {
-        channel: raw.channel.to_i32(),
-        is_input: raw.is_input.to_i32() != 0,
-        gain: raw.gain.to_i32(),
-        meter: raw.meter.to_i32(),
-    };
-    match selector {
-        future::SET_INPUT_GAIN => return driver.future(FutureCall::SetInputGain(controls)),
-        future::SET_OUTPUT_GAIN => return driver.future(FutureCall::SetOutputGain(controls)),
-        future::GET_INPUT_METER => driver.future(FutureCall::GetInputMeter(&mut controls))?,
-        _ => driver.future(FutureCall::GetOutputMeter(&mut controls))?,
-    }
-    raw.meter = D::Long::from_i32(controls.meter);
-    put(place, raw);
-    Ok(())
-}
-
-/// Only the first field of the structure is read or written, whatever the rest of its 512 bytes is.
-fn io_format_call<D: Dialect>(
-    driver: &impl AsioDriver,
-    selector: i32,
-    place: *mut layout::IoFormat<D>,
-) -> AsioResult<()> {
-    let asked = io_format(get(place)?.format.to_i32());
-    if selector == future::GET_IO_FORMAT {
-        let mut now = IoFormat::Pcm;
-        driver.future(FutureCall::GetIoFormat(&mut now))?;
-        let number = match now {
-            IoFormat::Pcm => 0,
-            IoFormat::Dsd => 1,
-            IoFormat::Unknown(number) => number,
-        };
-        put(place, layout::IoFormat { format: D::Long::from_i32(number) });
-        return Ok(());
-    }
-    let call = if selector == future::SET_IO_FORMAT {
-        FutureCall::SetIoFormat(asked)
-    } else {
-        FutureCall::CanDoIoFormat(asked)
-    };
-    let result = driver.future(call);
-    if result.is_err() {
-        // So the interface has it: what cannot be done becomes "invalid".
-        put(place, layout::IoFormat { format: D::Long::from_i32(-1) });
-    }
-    result
-}
-
-fn instance_name(text: *const u8) -> Option<String> {
-    if text.is_null() {
-        return None;
-    }
-    let mut bytes = Vec::new();
-    for n in 0..INSTANCE_NAME_BYTES {
-        // SAFETY: a terminated string of the host's; nothing behind its end is read.
-        let byte = unsafe { text.wrapping_add(n).read() };
-        if byte == 0 {
-            break;
-        }
-        bytes.push(byte);
-    }
-    Some(read_text(&bytes)).filter(|name| !name.is_empty())
+    object.references.fetch_add(1, Ordering::Relaxed);
+    put(place, this);
+    S_OK
 }
