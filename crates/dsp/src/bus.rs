@@ -5,6 +5,9 @@ use barewire_types::MAX_FRAMES;
 /// Full scale on the bus: 2^31.
 pub(crate) const BUS_FULL_SCALE: f64 = 2_147_483_648.0;
 
+/// Beyond this many times full scale a float sample is held, so that no sum of the bus overflows: 2^31.
+pub(crate) const MOST_BUS: f64 = BUS_FULL_SCALE * BUS_FULL_SCALE;
+
 /// Rows of samples; what nobody has written yet in a piece counts as silence and is never read.
 #[derive(Debug)]
 pub(crate) struct Bus {
@@ -74,5 +77,18 @@ impl Bus {
         let begun = std::mem::replace(&mut self.begun[channel], self.frames);
         row[begun..].fill(0.0);
         row
+    }
+
+    /// Sets one sample of a channel that is begun.
+    pub(crate) fn set(&mut self, channel: usize, frame: usize, sample: f64) {
+        self.samples[channel * self.most_frames + frame] = sample;
+    }
+
+    /// Ends the piece after fewer frames than were begun.
+    pub(crate) fn shorten(&mut self, frames: u32) {
+        self.frames = self.frames.min(frames as usize);
+        for begun in &mut self.begun {
+            *begun = self.frames.min(*begun);
+        }
     }
 }

@@ -8,17 +8,21 @@
 mod bus;
 mod copier;
 mod dither;
+mod filter;
 mod gain;
 mod mixer;
 mod noise;
+mod resampler;
 mod rows;
 mod shape;
 mod silence;
 mod source;
+mod writer;
 
 pub use copier::{Copier, Cut, Rest, Route};
 pub use dither::Dither;
 pub use mixer::{Mixer, MixerShape, Outcome};
+pub use resampler::{MOST_DRIFT_PPM, Resampler, ResamplerShape};
 pub use rows::Tier;
 pub use silence::silence;
 pub use source::Source;

@@ -4,12 +4,12 @@
 //! 64-bit integers (53 bits hold 2^21 full-scale sources), so that sum and mixed lane are one piece of code and going from one
 //! client to two and back alters no sample. Only what was computed is dithered.
 
-use crate::bus::{BUS_FULL_SCALE, Bus};
+use crate::bus::Bus;
 use crate::copier::Cut;
-use crate::dither::{Dither, Ditherer};
-use crate::rows::{BLOCK_FRAMES, Rows, StoreFloats, StoreInts, Tier};
-use crate::silence::silence_channel;
+use crate::dither::Dither;
+use crate::rows::{BLOCK, Tier};
 use crate::source::Source;
+use crate::writer::{Rounding, Writer};
 use barewire_rt::{Area, AreaMut};
 use barewire_types::{Error, ErrorKind, Lane, MAX_CHANNELS, MAX_FRAMES, RateHz, SampleFormat};
 
@@ -49,20 +49,12 @@ pub struct Outcome {
 #[derive(Debug)]
 pub struct Mixer {
     shape: MixerShape,
-    rows: &'static Rows,
-    store: Store,
     bus: Bus,
-    ditherer: Ditherer,
+    writer: Writer,
     sources: u16,
     untouched: bool,
     bits: i32,
     bad: u32,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Store {
-    Ints(StoreInts),
-    Floats(StoreFloats),
 }
 
 impl Mixer {
@@ -79,13 +71,10 @@ impl Mixer {
             );
             return Err(Error::new(ErrorKind::InvalidArgument, message));
         }
-        let rows = Tier::best().rows();
         Ok(Self {
             shape,
-            rows,
-            store: Store::of(shape.to, rows)?,
             bus: Bus::new(shape.to_channels, shape.most_frames),
-            ditherer: Ditherer::new(shape.dither, shape.rate, shape.to_channels, shape.seed, rows)?,
+            writer: Writer::new(&shape, Tier::best())?,
             sources: 0,
             untouched: true,
             bits: 0,
@@ -98,10 +87,7 @@ impl Mixer {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn on_tier(self, tier: Tier) -> Result<Self, Error> {
-        let rows = tier.rows();
-        let MixerShape { dither, rate, to_channels, seed, to, .. } = self.shape;
-        let ditherer = Ditherer::new(dither, rate, to_channels, seed, rows)?;
-        Ok(Self { rows, store: Store::of(to, rows)?, ditherer, ..self })
+        Ok(Self { writer: Writer::new(&self.shape, tier)?, ..self })
     }
 
     /// Begins a piece of `frames`, or of as many as the mixer was made for.
@@ -133,7 +119,7 @@ impl Mixer {
     /// Writes the sum of what was added into the device's area; channels that no source reached get silence.
     pub fn finish(&mut self, mut area: AreaMut<'_>) -> Outcome {
         let computed = !self.untouched;
-        let integers = matches!(self.store, Store::Ints(_));
+        let integers = self.shape.to.is_integer();
         let narrows = self.bits > i32::from(self.shape.to.exact_bits());
         let dithered = computed && integers && narrows && self.shape.dither != Dither::Off;
         let mut outcome = Outcome {
@@ -154,78 +140,15 @@ impl Mixer {
         }
         outcome.cut.frames = self.bus.frames().min(area.frames());
         let mut area = area.reborrow().part(0, outcome.cut.frames);
-        for channel in 0..self.bus.channels() {
-            if !self.bus.is_begun(channel) {
-                silence_channel(self.shape.to, &mut area, channel);
-            }
-        }
-        match self.store {
-            Store::Floats(store) => self.write_floats(store, &mut area, &mut outcome),
-            Store::Ints(store) if dithered => self.write_dithered(store, &mut area, &mut outcome),
-            Store::Ints(store) => self.write_ints(store, computed, &mut area, &mut outcome),
-        }
+        let way = match (computed, dithered) {
+            (false, _) => Rounding::Exact,
+            (true, false) => Rounding::Even,
+            (true, true) => Rounding::Dithered,
+        };
+        let written = self.writer.run(&mut self.bus, way, &mut area);
+        outcome.cut.bits = written.bits;
+        outcome.cut.bad = outcome.cut.bad.saturating_add(written.bad);
+        outcome.clipped = written.clipped;
         outcome
     }
-
-    fn write_floats(&mut self, store: StoreFloats, area: &mut AreaMut<'_>, outcome: &mut Outcome) {
-        for channel in 0..self.bus.channels() {
-            if self.bus.is_begun(channel) {
-                let row = self.bus.row(channel);
-                (self.rows.scale)(row, 1.0 / BUS_FULL_SCALE);
-                outcome.cut.bad = outcome.cut.bad.saturating_add(store(row, area, channel));
-            }
-        }
-    }
-
-    /// Sums as they are, or computed samples that the format holds exactly or that are not to be dithered.
-    fn write_ints(
-        &mut self,
-        store: StoreInts,
-        computed: bool,
-        area: &mut AreaMut<'_>,
-        outcome: &mut Outcome,
-    ) {
-        let bits = u32::from(self.shape.to.exact_bits());
-        let mut ints = [0; BLOCK_FRAMES];
-        for channel in 0..self.bus.channels() {
-            if !self.bus.is_begun(channel) {
-                continue;
-            }
-            let mut done = 0;
-            for part in self.bus.row(channel).chunks(BLOCK_FRAMES) {
-                let ints = &mut ints[..part.len()];
-                outcome.clipped += if computed {
-                    (self.rows.round)(part, bits, ints)
-                } else {
-                    (self.rows.saturate)(part, ints)
-                };
-                outcome.cut.bits |= store(ints, &mut area.reborrow().part(done, BLOCK), channel);
-                done += BLOCK;
-            }
-        }
-    }
-
-    fn write_dithered(&mut self, store: StoreInts, area: &mut AreaMut<'_>, outcome: &mut Outcome) {
-        let bits = u32::from(self.shape.to.exact_bits());
-        let Self { bus, ditherer, .. } = self;
-        ditherer.run(bus, bits, |ints, channel, start| {
-            store(ints, &mut area.reborrow().part(start, BLOCK), channel);
-        });
-        outcome.clipped = ditherer.take_clipped();
-    }
 }
-
-impl Store {
-    fn of(to: SampleFormat, rows: &Rows) -> Result<Self, Error> {
-        match ((rows.store_ints)(to), (rows.store_floats)(to)) {
-            (Some(store), _) => Ok(Self::Ints(store)),
-            (_, Some(store)) => Ok(Self::Floats(store)),
-            _ => Err(Error::new(ErrorKind::Unsupported, format!("nothing can be mixed into {to}"))
-                .remedy("let one client alone play one-bit samples")),
-        }
-    }
-}
-
-/// [`BLOCK_FRAMES`] as frames are counted.
-#[expect(clippy::cast_possible_truncation, reason = "a small constant")]
-const BLOCK: u32 = BLOCK_FRAMES as u32;

@@ -1,14 +1,11 @@
 //! A source: what one client gives to the mixer, with its format, its routes and its gain.
 
-use crate::bus::{BUS_FULL_SCALE, Bus};
+use crate::bus::{BUS_FULL_SCALE, Bus, MOST_BUS};
 use crate::copier::Route;
 use crate::gain::Gain;
 use crate::rows::{AddInts, BLOCK_FRAMES, LoadFloats, LoadInts, Rows, Tier};
 use barewire_rt::Area;
 use barewire_types::{Error, ErrorKind, MAX_CHANNELS, SampleFormat};
-
-/// Beyond this many times full scale a float sample is held, so that no sum of the bus overflows: 2^31.
-const MOST_BUS: f64 = 4_611_686_018_427_387_904.0;
 
 /// One client's way into the mixer. Made by a control thread, used and changed on the device thread.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 //! instructions, where the compiler vectorises them; floats are never contracted, so all tiers give the same bits.
 
 use super::containers::Integer;
+use crate::filter::GROUP;
 use crate::noise::Noise;
 use crate::shape::{Frame, LANES, SHAPE_TAPS, Shape};
 use barewire_rt::{Area, AreaMut};
@@ -403,4 +404,61 @@ pub(super) fn take_lane(frames: &[Frame], lane: usize, bits: u32, to: &mut [i32]
         clipped += target.round(frame[lane], to);
     }
     clipped
+}
+
+/// A filter's coefficients at `x` of a piece: the cubics that its four rows hold.
+#[inline(always)]
+pub(super) fn coefficients(rows: &[f64], x: f64, to: &mut [f64]) {
+    let taps = to.len();
+    let (a, rest) = rows.split_at(taps);
+    let (b, rest) = rest.split_at(taps);
+    let (c, d) = rest.split_at(taps);
+    for ((((to, a), b), c), d) in to.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+        *to = a + x * (b + x * (c + x * d));
+    }
+}
+
+/// The sum of products; groups are added side by side, in an order that is the same on all tiers.
+#[inline(always)]
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut sums = [0.0; GROUP];
+    for (a, b) in a.chunks_exact(GROUP).zip(b.chunks_exact(GROUP)) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += a * b;
+        }
+    }
+    total(sums)
+}
+
+/// Two channels through a filter at `x` of the piece that `rows` holds.
+#[inline(always)]
+pub(super) fn filter_two(rows: &[f64], x: f64, channels: [&[f64]; 2]) -> [f64; 2] {
+    let taps = channels[0].len().min(channels[1].len()).min(rows.len() / 4);
+    let (a, rest) = rows.split_at(taps);
+    let (b, rest) = rest.split_at(taps);
+    let (c, d) = rest.split_at(taps);
+    let cubics = a.chunks_exact(GROUP).zip(b.chunks_exact(GROUP));
+    let cubics = cubics.zip(c.chunks_exact(GROUP)).zip(d.chunks_exact(GROUP));
+    let samples = channels[0].chunks_exact(GROUP).zip(channels[1].chunks_exact(GROUP));
+    let (mut left, mut right) = ([0.0; GROUP], [0.0; GROUP]);
+    for ((((a, b), c), d), (l, r)) in cubics.zip(samples) {
+        for n in 0..GROUP {
+            let coefficient = a[n] + x * (b[n] + x * (c[n] + x * d[n]));
+            left[n] += coefficient * l[n];
+            right[n] += coefficient * r[n];
+        }
+    }
+    [total(left), total(right)]
+}
+
+#[inline(always)]
+fn total(mut sums: [f64; GROUP]) -> f64 {
+    let mut count = GROUP / 2;
+    while count > 0 {
+        for n in 0..count {
+            sums[n] += sums[n + count];
+        }
+        count /= 2;
+    }
+    sums[0]
 }

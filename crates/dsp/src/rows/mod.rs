@@ -20,6 +20,9 @@ use barewire_types::SampleFormat;
 /// Frames that are converted at a time between two formats: two `f64` blocks of it fit the smallest L1 cache in use
 /// (32 KiB) beside source and destination.
 pub(crate) const BLOCK_FRAMES: usize = 256;
+/// [`BLOCK_FRAMES`] as frames are counted.
+#[expect(clippy::cast_possible_truncation, reason = "a small constant")]
+pub(crate) const BLOCK: u32 = BLOCK_FRAMES as u32;
 
 /// A set of vector instructions that the rows are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +50,9 @@ pub(crate) type MoveBytes = fn(Area<'_>, usize, &mut AreaMut<'_>, usize);
 /// Rounds the bus to integers of some bits with dither; returns how many samples were clamped.
 pub(crate) type Round = fn(&[f64], u32, Noise, &mut [i32]) -> u32;
 
+/// Two channels through the filter at a place of the piece whose rows are given.
+pub(crate) type FilterTwo = fn(&[f64], f64, [&[f64]; 2]) -> [f64; 2];
+
 /// One tier's rows.
 pub(crate) struct Rows {
     pub(crate) tier: Tier,
@@ -65,6 +71,9 @@ pub(crate) struct Rows {
     pub(crate) dither_flat: Round,
     pub(crate) dither_high: Round,
     pub(crate) triangles: fn(Noise, &mut [f64]),
+    pub(crate) coefficients: fn(&[f64], f64, &mut [f64]),
+    pub(crate) dot: fn(&[f64], &[f64]) -> f64,
+    pub(crate) filter_two: FilterTwo,
     pub(crate) round: fn(&[f64], u32, &mut [i32]) -> u32,
     pub(crate) shape: fn(&mut [Frame], &[Frame], &mut Shape, u32),
     pub(crate) take_lane: fn(&[Frame], usize, u32, &mut [i32]) -> u32,

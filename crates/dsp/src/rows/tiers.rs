@@ -61,6 +61,9 @@ macro_rules! tier {
                 dither_flat(bus: &[f64], bits: u32, noise: Noise, to: &mut [i32]) -> u32;
                 dither_high(bus: &[f64], bits: u32, noise: Noise, to: &mut [i32]) -> u32;
                 triangles(noise: Noise, to: &mut [f64]);
+                coefficients(rows: &[f64], x: f64, to: &mut [f64]);
+                dot(a: &[f64], b: &[f64]) -> f64;
+                filter_two(rows: &[f64], x: f64, channels: [&[f64]; 2]) -> [f64; 2];
                 round(bus: &[f64], bits: u32, to: &mut [i32]) -> u32;
                 shape(frames: &mut [Frame], noise: &[Frame], shape: &mut Shape, bits: u32);
                 take_lane(frames: &[Frame], lane: usize, bits: u32, to: &mut [i32]) -> u32;
@@ -100,6 +103,9 @@ macro_rules! tier {
                 dither_high,
                 triangles,
                 round,
+                coefficients,
+                dot,
+                filter_two,
                 shape,
                 take_lane,
             };
