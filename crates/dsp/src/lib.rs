@@ -6,8 +6,10 @@
 //! No ASIO, no operating system, no file.
 
 mod bus;
+mod clock;
 mod copier;
 mod dither;
+mod dsd;
 mod filter;
 mod gain;
 mod mixer;
@@ -19,8 +21,10 @@ mod silence;
 mod source;
 mod writer;
 
+pub use clock::{ClockEstimator, FillServo, drift_ppm};
 pub use copier::{Copier, Cut, Rest, Route};
 pub use dither::Dither;
+pub use dsd::{DOP_LOCK_FRAMES, Dop, DopDetector};
 pub use mixer::{Mixer, MixerShape, Outcome};
 pub use resampler::{MOST_DRIFT_PPM, Resampler, ResamplerShape};
 pub use rows::Tier;

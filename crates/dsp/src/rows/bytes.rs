@@ -39,3 +39,25 @@ pub(crate) fn fill(
         unsafe { place.write_bytes(pattern(n), bytes) };
     }
 }
+
+/// Reads the bytes of one channel; stops at the shorter of the two.
+pub(crate) fn load(from: Area<'_>, channel: usize, to: &mut [u8]) {
+    let (base, step, frames) = source(from, channel, 1, to.len());
+    for (n, byte) in to.iter_mut().enumerate().take(frames) {
+        // SAFETY: `n` is below the plane's frames.
+        let place = unsafe { at(base, step, n) };
+        // SAFETY: the area's samples are bytes.
+        *byte = unsafe { place.read() };
+    }
+}
+
+/// Writes the bytes of one channel; stops at the shorter of the two.
+pub(crate) fn store(from: &[u8], to: &mut AreaMut<'_>, channel: usize) {
+    let (base, step, frames) = target(to, channel, 1, from.len());
+    for (n, &byte) in from.iter().enumerate().take(frames) {
+        // SAFETY: `n` is below the plane's frames.
+        let place = unsafe { at_mut(base, step, n) };
+        // SAFETY: the area's samples are bytes.
+        unsafe { place.write(byte) };
+    }
+}
