@@ -1,1 +1,37 @@
 //! The driver as the host sees it: Loaded, Initialized, Prepared, Running.
+//!
+//! `driver.rs` is the door: the methods of the interface, mapped onto the states of `state.rs`. A run's own part, the
+//! host as the engine's client, is in `host_client.rs`. The keeper opens and closes devices, the notifier speaks to the
+//! host; both live from createBuffers to disposeBuffers and not a moment longer.
+
+#![forbid(unsafe_code)]
+
+mod buffers;
+mod config;
+mod crew;
+mod driver;
+mod events;
+mod host_client;
+mod keeper;
+mod notifier;
+mod offer;
+mod rate;
+mod state;
+mod threads;
+
+pub use config::{BlockSizes, Config, ConfigSource, DeviceChoice, FixedConfig, LetGo};
+pub use driver::{Driver, Observer, Options};
+pub use events::{LogRecord, Report};
+pub use threads::live_threads;
+
+/// The name that hosts show.
+pub const NAME: &str = "Barewire";
+
+/// The class id of the default entry.
+pub const CLASS: barewire_abi::Guid =
+    barewire_abi::Guid::from_u128(0x6F3C_2D5E_8A41_4B7C_9E10_BA2E_317E_0001);
+
+/// Makes an object of the interface, with one reference, which is the caller's.
+pub fn create_object(options: Options) -> *mut std::ffi::c_void {
+    barewire_abi::create::<barewire_abi::Native, _>(Driver::new(options), CLASS)
+}

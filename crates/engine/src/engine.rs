@@ -175,9 +175,16 @@ impl Engine {
         self.stream.stop();
     }
 
-    /// Starts, passes until `stop` is set (and the stream woken) or the device is lost, and stops. Device thread.
-    pub fn run(&mut self, stop: &AtomicBool) -> End {
-        if let Err(loss) = self.start() {
+    /// Starts, tells `started`, passes until `stop` is set (and the stream woken) or the device is lost, and stops. Device
+    /// thread.
+    pub fn run(
+        &mut self,
+        stop: &AtomicBool,
+        started: impl FnOnce(std::result::Result<(), Loss>),
+    ) -> End {
+        let result = self.start();
+        started(result);
+        if let Err(loss) = result {
             return End::Lost(loss);
         }
         let end = loop {

@@ -34,6 +34,11 @@ struct Shared {
 #[derive(Clone)]
 pub struct FallbackControl {
     shared: Arc<Shared>,
+    shape: Shape,
+}
+
+fn fits(own: &Shape, other: &Shape) -> bool {
+    Shape { rate: own.rate, latency: own.latency, ..*other } == *own
 }
 
 impl FallbackControl {
@@ -81,6 +86,16 @@ impl FallbackControl {
         drop(wakers);
         self.wake_stream();
         Ok(())
+    }
+
+    /// Whether a stream waits to be taken over.
+    pub fn has_offer(&self) -> bool {
+        !self.shared.fresh.is_empty()
+    }
+
+    /// Whether a stream of this shape could take over: everything but rate and latency is the same.
+    pub fn fits(&self, shape: &Shape) -> bool {
+        fits(&self.shape, shape)
     }
 
     /// Takes back what was offered and not taken.
@@ -173,7 +188,7 @@ impl Fallback {
             position: 0,
             at_ns: 0,
         };
-        (fallback, FallbackControl { shared })
+        (fallback, FallbackControl { shared, shape })
     }
 
     fn period_ns(&self) -> Ns {
@@ -224,9 +239,7 @@ impl Fallback {
         }
         let Some(mut stream) = self.shared.fresh.take() else { return };
         let shape = stream.shape();
-        let same =
-            Shape { rate: self.shape.rate, latency: self.shape.latency, ..shape } == self.shape;
-        if !same || stream.start().is_err() {
+        if !fits(&self.shape, &shape) || stream.start().is_err() {
             self.leaving = Some(stream);
             self.send_away();
             self.shared.keeper.wake();

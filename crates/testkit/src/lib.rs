@@ -1,1 +1,5 @@
-//! Fake host, fake device, baton scheduler: used only from tests.
+//! Fake hosts, and what else tests of several crates share. Used only from `tests` folders.
+
+mod host;
+
+pub use host::{FakeHost, Heard, Hook, Manners};

@@ -1,0 +1,219 @@
+//! What lives from createBuffers to disposeBuffers: the keeper with its open device, and the notifier.
+
+use crate::config::ConfigSource;
+use crate::events::Journal;
+use crate::keeper::{Keeper, KeeperHand};
+use crate::notifier::{Notifier, Request, Requests};
+use barewire_abi::HostCallbacks;
+use barewire_device::{Backend, OpenRequest, Stream};
+use barewire_engine::{EngineEvent, EventKind, FallbackControl};
+use barewire_rt::{EventReader, Lock, System};
+use barewire_types::{Ns, RateHz, Result};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How long a thread that ends may take.
+pub(crate) const JOIN_NS: Ns = 2_000_000_000;
+/// How long a device may take to open.
+const OPEN_NS: Ns = 10_000_000_000;
+/// Openings that fail in a row before the host is asked for a reset.
+const TRIES: u32 = 40;
+
+/// Opens devices for a run, on the keeper's thread.
+pub(crate) struct Reopener {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) request: Lock<OpenRequest>,
+    pub(crate) control: Lock<Option<FallbackControl>>,
+    pub(crate) requests: Arc<Requests>,
+    pub(crate) journal: Arc<Lock<Journal>>,
+    pub(crate) system: Arc<dyn System>,
+    /// The device was handed out on purpose, to be opened at another rate.
+    pub(crate) swapping: AtomicBool,
+    failures: Lock<u32>,
+}
+
+/// The threads of a prepared driver.
+pub(crate) struct Crew {
+    keeper: Keeper,
+    notifier: Notifier,
+    pub(crate) reopener: Arc<Reopener>,
+}
+
+/// What the notifier reads.
+pub(crate) struct Ears {
+    pub(crate) events: [EventReader<EngineEvent>; 2],
+    pub(crate) journal: Arc<Lock<Journal>>,
+    /// The host has asked whether xruns are reported.
+    pub(crate) reports_overload: Arc<AtomicBool>,
+}
+
+impl Ears {
+    fn listen(&mut self, requests: &Requests) {
+        for reader in &mut self.events {
+            while let Some(event) = reader.pop() {
+                match event.kind {
+                    EventKind::Xrun { .. } | EventKind::Late
+                        if self.reports_overload.load(Ordering::Relaxed) =>
+                    {
+                        requests.ask(Request::Overload);
+                    }
+                    EventKind::ModeChanged { .. } => requests.ask(Request::LatenciesChanged),
+                    _ => {}
+                }
+                self.journal.lock().add(event);
+            }
+            let dropped = reader.newly_dropped();
+            self.journal.lock().dropped += dropped;
+        }
+    }
+}
+
+impl Reopener {
+    pub(crate) fn new(
+        system: Arc<dyn System>,
+        backend: Arc<dyn Backend>,
+        request: OpenRequest,
+        requests: Arc<Requests>,
+        journal: Arc<Lock<Journal>>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            backend,
+            request: Lock::new(system.clone(), request),
+            control: Lock::new(system.clone(), None),
+            requests,
+            journal,
+            swapping: AtomicBool::new(false),
+            failures: Lock::new(system.clone(), 0),
+            system,
+        })
+    }
+
+    fn open(&self) -> Result<Box<dyn Stream>> {
+        let request = self.request.lock().clone();
+        self.backend.open(&request)
+    }
+
+    /// Closes what is out of use, and opens the device anew if it is lost or was handed out. Keeper.
+    fn look_after(&self) {
+        let Some(control) = self.control.lock().clone() else { return };
+        let dead = control.take_dead();
+        let closed = dead.is_some();
+        drop(dead);
+        let handed_out = closed && self.swapping.load(Ordering::Acquire);
+        let retrying = *self.failures.lock() > 0;
+        if !(control.is_lost() || handed_out || retrying) || control.has_offer() {
+            return;
+        }
+        match self.open() {
+            Ok(stream) => {
+                *self.failures.lock() = 0;
+                self.swapping.store(false, Ordering::Release);
+                if !control.fits(&stream.shape()) {
+                    self.say(
+                        "the device came back with another shape; the host is asked for a reset",
+                    );
+                    self.requests.ask(Request::Reset);
+                } else if let Err(stream) = control.offer(stream) {
+                    drop(stream);
+                }
+            }
+            Err(error) => {
+                let mut failures = self.failures.lock();
+                if *failures == 0 {
+                    self.say(&format!("the device cannot be opened again yet: {error}"));
+                }
+                *failures += 1;
+                if *failures == TRIES {
+                    self.requests.ask(Request::Reset);
+                }
+            }
+        }
+    }
+
+    fn say(&self, text: &str) {
+        self.journal.lock().say(self.system.now_ns(), 0, text.to_owned());
+    }
+}
+
+impl Crew {
+    /// Starts both threads.
+    pub(crate) fn start(
+        driver: usize,
+        reopener: Arc<Reopener>,
+        host: Arc<dyn HostCallbacks>,
+        config: Arc<dyn ConfigSource>,
+        mut ears: Ears,
+    ) -> Result<Self> {
+        let (requests, its) = (reopener.requests.clone(), reopener.clone());
+        let mut told = false;
+        let round = move || {
+            its.look_after();
+            if !told && config.has_changed() {
+                told = true;
+                its.say("the settings have changed; the host is asked for a reset");
+                its.requests.ask(Request::Reset);
+            }
+        };
+        let keeper = Keeper::start(&reopener.system, driver, round)?;
+        let notifier = Notifier::start(&reopener.system, driver, host, requests, move |requests| {
+            ears.listen(requests);
+        });
+        match notifier {
+            Ok(notifier) => Ok(Self { keeper, notifier, reopener }),
+            Err(error) => {
+                keeper.end(JOIN_NS);
+                Err(error)
+            }
+        }
+    }
+
+    /// Opens the device on the keeper's thread.
+    pub(crate) fn open(&self) -> Result<Box<dyn Stream>> {
+        let reopener = self.reopener.clone();
+        self.keeper.hand().ask(OPEN_NS, move || reopener.open())?
+    }
+
+    pub(crate) fn hand(&self) -> KeeperHand {
+        self.keeper.hand()
+    }
+
+    pub(crate) fn requests(&self) -> &Requests {
+        &self.notifier.requests
+    }
+
+    pub(crate) fn requests_shared(&self) -> Arc<Requests> {
+        self.notifier.requests.clone()
+    }
+
+    /// Changes the rate of the device while it plays: silence goes on meanwhile.
+    pub(crate) fn change_rate(&self, rate: RateHz) {
+        self.reopener.request.lock().rate = rate;
+        self.reopener.swapping.store(true, Ordering::Release);
+        if let Some(control) = &*self.reopener.control.lock() {
+            control.request_swap(rate);
+        }
+    }
+
+    /// Closes everything: `rest` is dropped on the keeper's thread, which then ends.
+    pub(crate) fn end<T: Send + 'static>(self, rest: T) {
+        let Self { keeper, notifier, reopener } = self;
+        notifier.end(JOIN_NS);
+        keeper.hand().give(move || {
+            drop(rest);
+            let control = reopener.control.lock().take();
+            drop(control);
+        });
+        keeper.end(JOIN_NS);
+    }
+
+    /// Closes everything once `farewell` has returned, however long that takes, on the keeper's thread.
+    pub(crate) fn leave_to_keeper(self, farewell: impl FnOnce() + Send + 'static) {
+        let Self { keeper, notifier, reopener } = self;
+        keeper.hand().give(move || {
+            farewell();
+            notifier.end(JOIN_NS);
+            drop(reopener.control.lock().take());
+        });
+        keeper.end(0);
+    }
+}

@@ -1,0 +1,637 @@
+//! The door: the interface's methods mapped onto states. Every method may come from any thread in any state; the
+//! legality of each is the table in `docs/states.md`, which a test walks through.
+
+mod prepare;
+mod report;
+
+pub use report::Observer;
+
+use crate::NAME;
+use crate::config::{Config, ConfigSource};
+use crate::crew::JOIN_NS;
+use crate::events::Journal;
+use crate::host_client::{OutputLatch, RunState, armed};
+use crate::keeper::KeeperHand;
+use crate::offer::Offer;
+use crate::rate;
+use crate::state::{Parcel, Prepared, Running, State};
+use crate::threads::{self, own_role};
+use barewire_abi::constants::future;
+use barewire_abi::{
+    AsioDriver, AsioError, AsioResult, BufferRequest, BufferSize, ChannelInfo, ClockSource, Code,
+    FutureCall, Halves, HostCallbacks, IoFormat, SamplePosition,
+};
+use barewire_device::Backend;
+use barewire_engine::{OutputMode, Telemetry, latency};
+use barewire_rt::{Lock, LockGuard, Role, Seqlock, System};
+use barewire_types::{Ns, RateHz};
+use std::borrow::Cow;
+use std::ffi::c_void;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// What a driver is made of.
+#[derive(Clone)]
+pub struct Options {
+    /// Time, waiting and threads.
+    pub system: Arc<dyn System>,
+    /// The ways to devices, the best first.
+    pub backends: Vec<Arc<dyn Backend>>,
+    /// What it is told to do.
+    pub config: Arc<dyn ConfigSource>,
+}
+
+/// How long a call that comes on a thread of ours waits for one that is under way: it may be waiting for this very
+/// thread.
+const OWN_THREAD_NS: Ns = 50_000_000;
+/// How long a device may take to start.
+const START_NS: Ns = 5_000_000_000;
+
+/// The driver. Cheap to make: nothing is opened, no thread is started before buffers are made.
+pub struct Driver {
+    core: Arc<Core>,
+}
+
+struct Core {
+    number: usize,
+    options: Options,
+    state: Lock<State>,
+    config: Lock<Config>,
+    problems: Lock<Vec<String>>,
+    journal: Arc<Lock<Journal>>,
+    telemetry: Arc<Telemetry>,
+    latch: Arc<OutputLatch>,
+    run: Lock<Arc<RunState>>,
+    /// The rate in force, for every query at any time.
+    rate_hz: Arc<AtomicU32>,
+    /// Words for queries from within callbacks: see [`Answers`].
+    answers: Seqlock<ANSWERS>,
+    /// Rates that can be set; looked at from within callbacks too, held for a copy only.
+    rates: Lock<Arc<[RateHz]>>,
+    reports_overload: Arc<AtomicBool>,
+    is_running: AtomicBool,
+    /// disposeBuffers came on a thread of ours, which cannot wait for itself.
+    dispose_later: AtomicBool,
+}
+
+const ANSWERS: usize = 6;
+
+/// What queries answer without the state's lock.
+#[derive(Clone, Copy, Debug, Default)]
+struct Answers {
+    is_initialized: bool,
+    input_frames: i32,
+    output_direct_frames: i32,
+    output_queued_frames: i32,
+    inputs: i32,
+    outputs: i32,
+}
+
+fn mode(text: impl Into<Cow<'static, str>>) -> AsioError {
+    AsioError::new(Code::INVALID_MODE, text)
+}
+
+fn not_initialized() -> AsioError {
+    AsioError::new(Code::NOT_PRESENT, "the driver is not initialised; call init first")
+}
+
+impl Driver {
+    /// A driver in its first state.
+    pub fn new(options: Options) -> Self {
+        let system = options.system.clone();
+        let core = Core {
+            number: threads::next_driver(),
+            state: Lock::new(system.clone(), State::Loaded),
+            config: Lock::new(system.clone(), Config::default()),
+            problems: Lock::new(system.clone(), Vec::new()),
+            journal: Arc::new(Lock::new(system.clone(), Journal::default())),
+            telemetry: Arc::default(),
+            latch: OutputLatch::new(system.clone()),
+            run: Lock::new(system.clone(), Arc::default()),
+            rate_hz: Arc::default(),
+            answers: Seqlock::new(),
+            rates: Lock::new(system.clone(), Arc::from([])),
+            reports_overload: Arc::default(),
+            is_running: AtomicBool::new(false),
+            dispose_later: AtomicBool::new(false),
+            options,
+        };
+        Self { core: Arc::new(core) }
+    }
+}
+
+impl Core {
+    fn system(&self) -> &Arc<dyn System> {
+        &self.options.system
+    }
+
+    fn own_role(&self) -> Option<Role> {
+        own_role(self.number)
+    }
+
+    /// The state, settled: what a callback has left to be done is done now.
+    fn state(&self) -> AsioResult<LockGuard<'_, State>> {
+        if self.own_role().is_none() {
+            let mut state = self.state.lock();
+            self.settle(&mut state);
+            return Ok(state);
+        }
+        let until = self.system().now_ns().saturating_add(OWN_THREAD_NS);
+        self.state
+            .lock_until(until)
+            .ok_or_else(|| mode("another call is under way; try again later"))
+    }
+
+    /// A stop or disposal that was asked for within a callback could not wait for itself there.
+    fn settle(&self, state: &mut State) {
+        let stopped = self.run.lock().stop.load(Ordering::Acquire);
+        if stopped && matches!(state, State::Running(_)) {
+            self.stop_running(state);
+        }
+        if self.dispose_later.swap(false, Ordering::AcqRel) {
+            self.dispose(state);
+        }
+    }
+
+    fn publish(&self, state: &State) {
+        let config = self.config.lock().clone();
+        let mut answers = Answers::default();
+        if let Some(offer) = state.offer() {
+            let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+            answers.is_initialized = true;
+            answers.inputs = number(offer.input.channels.len());
+            answers.outputs = number(offer.output.channels.len());
+            let frames = state.buffers().map_or(offer.block.preferred_frames, |own| own.1);
+            let told = |is_direct| match state.buffers() {
+                Some((_, frames, shape)) => latency(&shape, frames, is_direct),
+                // Before a device is open: what one with periods as long as blocks has.
+                None => barewire_types::Latency {
+                    input_frames: frames,
+                    output_frames: frames * if is_direct { 1 } else { 2 },
+                },
+            };
+            let with = |frames: u32, offset: i32| {
+                i32::try_from(frames).unwrap_or(i32::MAX).saturating_add(offset).max(0)
+            };
+            answers.input_frames = with(told(true).input_frames, config.input_offset_frames);
+            let offset = config.output_offset_frames;
+            answers.output_direct_frames = with(told(true).output_frames, offset);
+            answers.output_queued_frames = with(told(false).output_frames, offset);
+        }
+        self.answers.write(answers.words());
+    }
+
+    fn answers(&self) -> Answers {
+        Answers::from_words(self.answers.read())
+    }
+
+    fn initialized(&self) -> AsioResult<Answers> {
+        let answers = self.answers();
+        if answers.is_initialized { Ok(answers) } else { Err(not_initialized()) }
+    }
+
+    /// Whether outputs go directly, as far as it has shown; before that, whether the host has ever called outputReady.
+    fn is_direct(&self) -> bool {
+        match self.config.try_lock().map(|config| config.output_mode) {
+            Some(OutputMode::Direct) => return true,
+            Some(OutputMode::Queued) => return false,
+            _ => {}
+        }
+        let shown =
+            self.is_running.load(Ordering::Acquire).then(|| self.telemetry.snapshot().is_direct);
+        shown.flatten().unwrap_or_else(|| self.latch.is_used())
+    }
+
+    fn rate(&self) -> Option<RateHz> {
+        RateHz::new(self.rate_hz.load(Ordering::Acquire))
+    }
+
+    fn check_rate(&self, rate_hz: f64) -> AsioResult<RateHz> {
+        self.initialized()?;
+        let rates = self.rates.lock().clone();
+        RateHz::from_f64(rate_hz).filter(|rate| rates.contains(rate)).ok_or_else(|| {
+            let list: Vec<String> = rates.iter().map(|rate| rate.get().to_string()).collect();
+            let text =
+                format!("the device does not run at {rate_hz} Hz, but at {}", list.join(", "));
+            AsioError::new(Code::NO_CLOCK, text)
+        })
+    }
+
+    fn init(&self) -> AsioResult<()> {
+        let mut state = self.state()?;
+        if !matches!(*state, State::Loaded) {
+            return Ok(());
+        }
+        let (config, problems) = self.options.config.load();
+        *self.problems.lock() = problems;
+        let offer = Offer::new(&self.options.backends, &config)?;
+        let rate = rate::initial(offer.device.id.as_str(), &offer.rates, config.rate);
+        self.rate_hz.store(rate.map_or(0, RateHz::get), Ordering::Release);
+        *self.rates.lock() = offer.rates.clone().into();
+        *self.config.lock() = config;
+        *state = State::Initialized(Arc::new(offer));
+        self.publish(&state);
+        Ok(())
+    }
+
+    fn start(self: &Arc<Self>) -> AsioResult<()> {
+        let mut state = self.state()?;
+        let prepared = match std::mem::replace(&mut *state, State::Loaded) {
+            State::Prepared(prepared) => prepared,
+            other => {
+                let result = match &other {
+                    State::Running(running) if running.run.stop.load(Ordering::Acquire) => {
+                        let text = "the host's callback of the last run has not returned yet";
+                        Err(AsioError::new(Code::HW_MALFUNCTION, text))
+                    }
+                    State::Running(_) => Ok(()),
+                    _ => Err(mode("there are no buffers; call createBuffers first")),
+                };
+                *state = other;
+                return result;
+            }
+        };
+        let (next, result) = self.launch(prepared);
+        *state = next;
+        result
+    }
+
+    /// Gives the engine to a device thread, and waits until the device runs: not for the host's first callback, which
+    /// may wait for `start` to return.
+    fn launch(self: &Arc<Self>, prepared: Prepared) -> (State, AsioResult<()>) {
+        let Prepared { offer, wanted, frames, shape, engine, crew, control, waker, run } = prepared;
+        run.stop.store(false, Ordering::Release);
+        self.telemetry.clear();
+        crew.requests().disarm();
+        let parcel = Parcel::new(self.system(), engine);
+        let (its_run, its_parcel, requests) = (run.clone(), parcel.clone(), crew.requests_shared());
+        let body = move || {
+            let Some(mut engine) = its_parcel.engine.lock().take() else { return };
+            armed(|| {
+                engine.run(&its_run.stop, |result| {
+                    its_parcel.tell_started(result);
+                    requests.arm();
+                })
+            });
+            *its_parcel.engine.lock() = Some(engine);
+        };
+        let thread =
+            threads::start(self.system(), self.number, "barewire-device", Role::Device, body);
+        let thread = match thread {
+            Ok(thread) => thread,
+            Err(error) => {
+                let Some(engine) = parcel.engine.lock().take() else {
+                    return (
+                        State::Initialized(offer),
+                        Err(AsioError::new(Code::NO_MEMORY, error.to_string())),
+                    );
+                };
+                let own =
+                    Prepared { offer, wanted, frames, shape, engine, crew, control, waker, run };
+                return (
+                    State::Prepared(own),
+                    Err(AsioError::new(Code::NO_MEMORY, error.to_string())),
+                );
+            }
+        };
+        let started = parcel.started(self.system().join_deadline_ns(START_NS));
+        let own =
+            Running { offer, wanted, frames, shape, crew, control, waker, run, thread, parcel };
+        let mut state = State::Running(own);
+        if started == Some(true) {
+            self.is_running.store(true, Ordering::Release);
+            return (state, Ok(()));
+        }
+        self.stop_running(&mut state);
+        let text = if started.is_none() {
+            "the device did not start in time; unplug it and plug it in again"
+        } else {
+            "the device did not start; unplug it and plug it in again, or choose another"
+        };
+        (state, Err(AsioError::new(Code::HW_MALFUNCTION, text)))
+    }
+
+    /// Ends the run. If the host's callback does not return in time the run is left behind: no callback begins any more,
+    /// and nothing of it is freed before its thread has left.
+    fn stop_running(&self, state: &mut State) {
+        self.is_running.store(false, Ordering::Release);
+        let State::Running(running) = std::mem::replace(state, State::Loaded) else { return };
+        running.run.stop.store(true, Ordering::Release);
+        running.waker.wake();
+        self.latch.release();
+        let ended = !running.thread.is_current()
+            && running.thread.join(self.system().join_deadline_ns(JOIN_NS));
+        let engine = if ended { running.parcel.engine.lock().take() } else { None };
+        *state = match engine {
+            Some(engine) => State::Prepared(running.into_prepared(engine)),
+            None => State::Running(running),
+        };
+    }
+
+    fn stop(&self) -> AsioResult<()> {
+        // On a thread of ours the flag is all: whoever comes next finds the run ended.
+        if self.own_role() == Some(Role::Device) {
+            self.is_running.store(false, Ordering::Release);
+            self.run.lock().stop.store(true, Ordering::Release);
+            return Ok(());
+        }
+        let mut state = self.state()?;
+        if matches!(*state, State::Running(_)) {
+            self.stop_running(&mut state);
+        }
+        Ok(())
+    }
+
+    fn dispose(&self, state: &mut State) {
+        self.stop_running_if(state);
+        self.run.lock().stop.store(true, Ordering::Release);
+        *state = match std::mem::replace(state, State::Loaded) {
+            State::Prepared(own) => {
+                let offer = own.offer;
+                own.crew.end(own.engine);
+                State::Initialized(offer)
+            }
+            State::Running(own) => {
+                let (thread, parcel, system) = (own.thread, own.parcel, self.system().clone());
+                own.crew.leave_to_keeper(move || {
+                    // However long it takes: what the host's callback still uses stays until it has returned.
+                    while !thread.join(system.join_deadline_ns(JOIN_NS)) {}
+                    drop(parcel);
+                });
+                State::Initialized(own.offer)
+            }
+            other => other,
+        };
+        self.publish(state);
+    }
+
+    fn stop_running_if(&self, state: &mut State) {
+        if matches!(state, State::Running(_)) {
+            self.stop_running(state);
+        }
+    }
+
+    fn dispose_buffers(&self) -> AsioResult<()> {
+        if self.own_role() == Some(Role::Device) {
+            self.is_running.store(false, Ordering::Release);
+            self.run.lock().stop.store(true, Ordering::Release);
+            self.dispose_later.store(true, Ordering::Release);
+            return Ok(());
+        }
+        let mut state = self.state()?;
+        match *state {
+            State::Loaded | State::Initialized(_) => {
+                Err(mode("there are no buffers to dispose of"))
+            }
+            State::Prepared(_) | State::Running(_) => {
+                self.dispose(&mut state);
+                Ok(())
+            }
+        }
+    }
+
+    fn set_rate(&self, rate_hz: f64) -> AsioResult<()> {
+        self.initialized()?;
+        if rate_hz == 0.0 {
+            let text = "there is no external clock to follow; set a rate";
+            return Err(AsioError::new(Code::NO_CLOCK, text));
+        }
+        let rate = self.check_rate(rate_hz)?;
+        if self.rate() == Some(rate) {
+            return Ok(());
+        }
+        let state = self.state()?;
+        let Some(offer) = state.offer() else { return Err(not_initialized()) };
+        rate::remember(offer.device.id.as_str(), rate);
+        self.rate_hz.store(rate.get(), Ordering::Release);
+        if let Some(crew) = state.crew() {
+            crew.change_rate(rate);
+        }
+        Ok(())
+    }
+
+    fn keeper(&self) -> Option<KeeperHand> {
+        let until = self.system().now_ns().saturating_add(OWN_THREAD_NS);
+        self.state.lock_until(until)?.crew().map(crate::crew::Crew::hand)
+    }
+
+    fn release(self: Arc<Self>) {
+        self.is_running.store(false, Ordering::Release);
+        self.run.lock().stop.store(true, Ordering::Release);
+        if self.own_role().is_some() {
+            // A thread of ours cannot end itself from within: the keeper does it.
+            if let Some(keeper) = self.keeper() {
+                keeper.give(move || self.dispose(&mut self.state.lock()));
+            }
+            return;
+        }
+        let mut state = self.state.lock();
+        self.dispose(&mut state);
+    }
+
+    fn channel_info(&self, channel: i32, is_input: bool) -> AsioResult<ChannelInfo> {
+        self.initialized()?;
+        let state = self.state()?;
+        let Some(offer) = state.offer() else { return Err(not_initialized()) };
+        let direction = offer.direction(is_input);
+        let name = usize::try_from(channel).ok().and_then(|channel| direction.names.get(channel));
+        let Some(name) = name else {
+            let word = if is_input { "input" } else { "output" };
+            let text = format!("there is no {word} {channel}");
+            return Err(AsioError::new(Code::INVALID_PARAMETER, text));
+        };
+        let wanted = state.buffers().map_or(&[][..], |own| own.0);
+        let is_active = wanted.contains(&BufferRequest { is_input, channel });
+        Ok(ChannelInfo {
+            is_active,
+            group: 0,
+            sample_type: offer.sample_type(),
+            name: name.clone(),
+        })
+    }
+
+    fn future(&self, call: FutureCall<'_>) -> AsioResult<()> {
+        let no = || AsioError::new(Code::NOT_PRESENT, "");
+        match call {
+            FutureCall::Can(future::CAN_TIME_INFO) => Ok(()),
+            FutureCall::CanReportOverload => {
+                self.reports_overload.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            FutureCall::GetIoFormat(format) => {
+                *format = IoFormat::Pcm;
+                Ok(())
+            }
+            FutureCall::CanDoIoFormat(IoFormat::Pcm) => Ok(()),
+            FutureCall::SetIoFormat(IoFormat::Pcm) => {
+                if self.state()?.buffers().is_some() {
+                    return Err(mode("the format cannot be set while there are buffers"));
+                }
+                Ok(())
+            }
+            FutureCall::SetIoFormat(_) | FutureCall::CanDoIoFormat(_) => {
+                Err(AsioError::new(Code::INVALID_PARAMETER, "only PCM can be played"))
+            }
+            FutureCall::GetInternalBuffers(buffers) => {
+                // What the latencies contain beyond a block in each direction.
+                let (answers, state) = (self.initialized()?, self.state()?);
+                let frames = state.buffers().map_or(0, |own| i32::try_from(own.1).unwrap_or(0));
+                if frames > 0 {
+                    buffers.input_frames = (answers.input_frames - frames).max(0);
+                    buffers.output_frames = (answers.output_direct_frames - frames).max(0);
+                }
+                Ok(())
+            }
+            FutureCall::SetInstanceName(None) => Ok(()),
+            FutureCall::SetInstanceName(Some(name)) if name == NAME => Ok(()),
+            FutureCall::SetInstanceName(Some(_)) => Err(no()),
+            FutureCall::Unknown(_) => Err(AsioError::new(Code::INVALID_PARAMETER, "")),
+            _ => Err(no()),
+        }
+    }
+}
+
+impl Answers {
+    fn words(self) -> [u64; ANSWERS] {
+        let word = |value: i32| u64::from(value.cast_unsigned());
+        [
+            u64::from(self.is_initialized),
+            word(self.input_frames),
+            word(self.output_direct_frames),
+            word(self.output_queued_frames),
+            word(self.inputs),
+            word(self.outputs),
+        ]
+    }
+
+    fn from_words(words: [u64; ANSWERS]) -> Self {
+        let value = |n: usize| i32::try_from(words[n]).unwrap_or(0);
+        Self {
+            is_initialized: words[0] == 1,
+            input_frames: value(1),
+            output_direct_frames: value(2),
+            output_queued_frames: value(3),
+            inputs: value(4),
+            outputs: value(5),
+        }
+    }
+}
+
+impl AsioDriver for Driver {
+    fn init(&self, _system_handle: *mut c_void) -> AsioResult<()> {
+        self.core.init()
+    }
+
+    fn driver_name(&self) -> String {
+        NAME.to_owned()
+    }
+
+    fn driver_version(&self) -> i32 {
+        /// Major and minor version of the package.
+        const VERSION: i32 = 1;
+        VERSION
+    }
+
+    fn start(&self) -> AsioResult<()> {
+        self.core.start()
+    }
+
+    fn stop(&self) -> AsioResult<()> {
+        self.core.stop()
+    }
+
+    fn channels(&self) -> AsioResult<(i32, i32)> {
+        let answers = self.core.initialized()?;
+        Ok((answers.inputs, answers.outputs))
+    }
+
+    fn latencies(&self) -> AsioResult<(i32, i32)> {
+        let answers = self.core.initialized()?;
+        let is_direct = self.core.is_direct();
+        let output =
+            if is_direct { answers.output_direct_frames } else { answers.output_queued_frames };
+        Ok((answers.input_frames, output))
+    }
+
+    fn buffer_size(&self) -> AsioResult<BufferSize> {
+        let state = self.core.state()?;
+        state.offer().map(|offer| offer.buffer_size()).ok_or_else(not_initialized)
+    }
+
+    fn can_sample_rate(&self, rate_hz: f64) -> AsioResult<()> {
+        self.core.check_rate(rate_hz).map(|_| ())
+    }
+
+    fn sample_rate(&self) -> AsioResult<f64> {
+        self.core.initialized()?;
+        let unknown = || AsioError::new(Code::NO_CLOCK, "the rate is not known");
+        self.core.rate().map(RateHz::as_f64).ok_or_else(unknown)
+    }
+
+    fn set_sample_rate(&self, rate_hz: f64) -> AsioResult<()> {
+        self.core.set_rate(rate_hz)
+    }
+
+    fn clock_sources(&self) -> AsioResult<Vec<ClockSource>> {
+        self.core.initialized()?;
+        let name = "Internal".to_owned();
+        Ok(vec![ClockSource { index: 0, channel: None, group: None, is_current: true, name }])
+    }
+
+    fn set_clock_source(&self, index: i32) -> AsioResult<()> {
+        self.core.initialized()?;
+        if index == 0 {
+            return Ok(());
+        }
+        Err(AsioError::new(Code::INVALID_PARAMETER, format!("there is no clock source {index}")))
+    }
+
+    fn sample_position(&self) -> AsioResult<SamplePosition> {
+        if !self.core.answers().is_initialized {
+            return Err(AsioError::new(Code::NOT_PRESENT, ""));
+        }
+        let snapshot = self.core.telemetry.snapshot();
+        if !self.core.is_running.load(Ordering::Acquire) || snapshot.blocks == 0 {
+            return Err(AsioError::new(Code::SP_NOT_ADVANCING, ""));
+        }
+        Ok(SamplePosition { position_frames: snapshot.position_frames, time_ns: snapshot.at_ns })
+    }
+
+    fn channel_info(&self, channel: i32, is_input: bool) -> AsioResult<ChannelInfo> {
+        self.core.channel_info(channel, is_input)
+    }
+
+    fn create_buffers(
+        &self,
+        wanted: &[BufferRequest],
+        frames: i32,
+        host: Arc<dyn HostCallbacks>,
+    ) -> AsioResult<Vec<Halves>> {
+        self.core.create_buffers(wanted, frames, host)
+    }
+
+    fn dispose_buffers(&self) -> AsioResult<()> {
+        self.core.dispose_buffers()
+    }
+
+    fn control_panel(&self) -> AsioResult<()> {
+        let text = format!(
+            "there is no panel yet; the settings are in {}",
+            self.core.options.config.place()
+        );
+        Err(AsioError::new(Code::NOT_PRESENT, text))
+    }
+
+    fn future(&self, call: FutureCall<'_>) -> AsioResult<()> {
+        self.core.future(call)
+    }
+
+    fn output_ready(&self) -> AsioResult<()> {
+        self.core.latch.set();
+        Ok(())
+    }
+
+    fn released(self: Box<Self>) {
+        self.core.release();
+    }
+}

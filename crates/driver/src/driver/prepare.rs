@@ -1,0 +1,196 @@
+//! createBuffers: questions to the host, the device opened by the keeper, the engine compiled.
+
+use super::{Core, mode, not_initialized};
+use crate::buffers::{self, Bank};
+use crate::config::Config;
+use crate::crew::{Crew, Ears, Reopener};
+use crate::host_client::{HostClient, RunState};
+use crate::notifier::Requests;
+use crate::offer::{Direction, Offer, refusal};
+use crate::state::{Prepared, State};
+use barewire_abi::constants::message;
+use barewire_abi::{AsioError, AsioResult, BufferRequest, Code, Halves, HostCallbacks};
+use barewire_device::{OpenRequest, SideRequest, Stream};
+use barewire_engine::{
+    ClientPlan, Engine, EngineEvent, Fallback, FallbackControl, Links, OutputMode, Plan,
+};
+use barewire_rt::{EventReader, EventWriter, Waker, events};
+use barewire_types::RateHz;
+use std::sync::Arc;
+
+/// Events that wait to be read: 20 ms of one a cycle at the smallest blocks, many times over.
+const EVENTS: usize = 1024;
+
+impl Core {
+    pub(super) fn create_buffers(
+        &self,
+        wanted: &[BufferRequest],
+        frames: i32,
+        host: Arc<dyn HostCallbacks>,
+    ) -> AsioResult<Vec<Halves>> {
+        match &*self.state()? {
+            State::Loaded => return Err(not_initialized()),
+            State::Initialized(offer) => drop(buffers::check(offer, wanted, frames)?),
+            State::Prepared(_) | State::Running(_) => {
+                return Err(mode("there are buffers already; call disposeBuffers first"));
+            }
+        }
+        // Asked with no lock held: some hosts call back into the driver from here.
+        let wants_time = wants_time_info(&*host);
+        let mut state = self.state()?;
+        let State::Initialized(offer) = &*state else {
+            return Err(mode("another call has changed the driver's state meanwhile"));
+        };
+        let offer = offer.clone();
+        let frames = buffers::check(&offer, wanted, frames)?;
+        let config = self.config.lock().clone();
+        let rate = self.rate().ok_or_else(|| AsioError::new(Code::NO_CLOCK, "no rate is set"))?;
+        let (prepared, halves) =
+            self.prepare(offer, &config, wanted, frames, rate, host, wants_time)?;
+        *self.run.lock() = prepared.run.clone();
+        *state = State::Prepared(prepared);
+        self.publish(&state);
+        Ok(halves)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what a prepared driver is made of, used once")]
+    fn prepare(
+        &self,
+        offer: Arc<Offer>,
+        config: &Config,
+        wanted: &[BufferRequest],
+        frames: u32,
+        rate: RateHz,
+        host: Arc<dyn HostCallbacks>,
+        wants_time: bool,
+    ) -> AsioResult<(Prepared, Vec<Halves>)> {
+        let (inputs, outputs) = buffers::make(&offer, wanted, frames)?;
+        let halves = buffers::pointers(wanted, &inputs, &outputs);
+        let run = Arc::new(RunState::default());
+        let plan = plan(&offer, config, &inputs, &outputs, frames);
+        let client = HostClient {
+            inputs,
+            outputs,
+            host: host.clone(),
+            latch: self.latch.clone(),
+            run: run.clone(),
+            wants_time,
+            waits_always: config.output_mode == OutputMode::Direct,
+            frames,
+            sample_bytes: offer.format.bytes(),
+            rate: self.rate_hz.clone(),
+            before: 0,
+            answers_later: false,
+            lates: 0,
+        };
+        let (engine_events, engine_reader) = events(EVENTS);
+        let (stream_events, stream_reader) = events(EVENTS);
+        let request = open_request(&offer, config, rate, frames);
+        let crew = self.crew(&offer, request, host, [engine_reader, stream_reader])?;
+        let opened = crew
+            .open()
+            .and_then(|stream| self.join(stream, stream_events, engine_events, &plan, client))
+            .map_err(|error| refusal(&error));
+        let (engine, control, waker) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                crew.end(());
+                return Err(error);
+            }
+        };
+        *crew.reopener.control.lock() = Some(control.clone());
+        let shape = engine.stream().shape();
+        let own = Prepared {
+            offer,
+            wanted: wanted.to_vec(),
+            frames,
+            shape,
+            engine: Box::new(engine),
+            crew,
+            control,
+            waker,
+            run,
+        };
+        Ok((own, halves))
+    }
+
+    fn crew(
+        &self,
+        offer: &Offer,
+        request: OpenRequest,
+        host: Arc<dyn HostCallbacks>,
+        events: [EventReader<EngineEvent>; 2],
+    ) -> AsioResult<Crew> {
+        let system = self.system();
+        let ears = Ears {
+            events,
+            journal: self.journal.clone(),
+            reports_overload: self.reports_overload.clone(),
+        };
+        let reopener = Reopener::new(
+            system.clone(),
+            offer.backend.clone(),
+            request,
+            Requests::new(system),
+            self.journal.clone(),
+        );
+        let config = self.options.config.clone();
+        Crew::start(self.number, reopener, host, config, ears).map_err(|error| refusal(&error))
+    }
+
+    fn join(
+        &self,
+        stream: Box<dyn Stream>,
+        stream_events: EventWriter<EngineEvent>,
+        events: EventWriter<EngineEvent>,
+        plan: &Plan,
+        client: HostClient,
+    ) -> barewire_types::Result<(Engine, FallbackControl, Waker)> {
+        let system = self.system().clone();
+        let notes = stream.notes().into_iter().map(|note| note.text);
+        self.problems.lock().extend(notes);
+        let (stream, control) =
+            Fallback::new(stream, system.clone(), self.telemetry.clone(), stream_events);
+        let waker = stream.waker();
+        let links = Links { system, telemetry: self.telemetry.clone(), events };
+        let engine = Engine::compile(plan, Box::new(stream), Box::new(client), links)?;
+        Ok((engine, control, waker))
+    }
+}
+
+/// Time info only where it is asked for and can be taken: some hosts leave the function out (RtAudio up to 6.0.1).
+fn wants_time_info(host: &dyn HostCallbacks) -> bool {
+    let asked = host.supports(message::SUPPORTS_TIME_INFO);
+    asked && host.message(message::SUPPORTS_TIME_INFO, 0) == 1 && host.has_time_info()
+}
+
+fn plan(offer: &Offer, config: &Config, inputs: &Bank, outputs: &Bank, frames: u32) -> Plan {
+    let devices = |direction: &Direction, bank: &Bank| {
+        let device =
+            |&channel: &u16| direction.channels.get(usize::from(channel)).copied().flatten();
+        bank.channels.iter().map(device).collect()
+    };
+    let client = ClientPlan {
+        format: offer.format,
+        inputs: devices(&offer.input, inputs),
+        outputs: devices(&offer.output, outputs),
+        output_mode: config.output_mode,
+    };
+    Plan { block_frames: frames, client, is_shared: false }
+}
+
+fn open_request(offer: &Offer, config: &Config, rate: RateHz, frames: u32) -> OpenRequest {
+    let side = |direction: &Direction| {
+        let caps = direction.caps.as_ref()?;
+        let most = direction.channels.iter().flatten().max().map_or(1, |&last| last + 1);
+        let format = config.device_format.filter(|format| caps.formats.contains(format));
+        Some(SideRequest { channels: most, format })
+    };
+    OpenRequest {
+        id: offer.device.id.clone(),
+        rate,
+        capture: side(&offer.input),
+        playback: side(&offer.output),
+        period_frames: frames,
+    }
+}

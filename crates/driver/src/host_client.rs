@@ -1,0 +1,157 @@
+//! The host as the engine's client: bufferSwitch, and what outputReady tells.
+
+use crate::buffers::Bank;
+use barewire_abi::{HostCallbacks, TimeInfo};
+use barewire_engine::{BlockTime, Client, Output};
+use barewire_rt::{Area, AreaMut, System, Woken, alarm};
+use barewire_types::{Half, Ns};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+/// Lates in a row after which a host that answers from another thread is not waited for any more.
+const PATIENCE: u32 = 3;
+
+/// What `outputReady` leaves behind: a latch, no lock, from any thread at any time.
+#[derive(Debug)]
+pub(crate) struct OutputLatch {
+    system: Arc<dyn System>,
+    calls: AtomicU32,
+    /// Whether the host has ever called it, in this instance.
+    used: AtomicBool,
+    /// Whether the device thread is waiting, so that a wake is worth its system call.
+    awaited: AtomicBool,
+}
+
+impl OutputLatch {
+    pub(crate) fn new(system: Arc<dyn System>) -> Arc<Self> {
+        let (calls, used) = (AtomicU32::new(0), AtomicBool::new(false));
+        Arc::new(Self { system, calls, used, awaited: AtomicBool::new(false) })
+    }
+
+    /// The host says that its outputs are complete.
+    pub(crate) fn set(&self) {
+        self.used.store(true, Ordering::Relaxed);
+        self.calls.fetch_add(1, Ordering::AcqRel);
+        if self.awaited.load(Ordering::Acquire) {
+            self.system.wake(&self.calls);
+        }
+    }
+
+    /// Ends a wait for the host: the run is over.
+    pub(crate) fn release(&self) {
+        self.calls.fetch_add(1, Ordering::AcqRel);
+        self.system.wake(&self.calls);
+    }
+
+    pub(crate) fn is_used(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
+    }
+}
+
+/// What the device thread and the notifier share of a run.
+#[derive(Debug, Default)]
+pub(crate) struct RunState {
+    /// No callback begins any more.
+    pub(crate) stop: AtomicBool,
+    /// The rate of the latest block, bits of an `f64`, to notice a change.
+    rate_bits: AtomicU64,
+}
+
+/// The host.
+pub(crate) struct HostClient {
+    pub(crate) inputs: Bank,
+    pub(crate) outputs: Bank,
+    pub(crate) host: Arc<dyn HostCallbacks>,
+    pub(crate) latch: Arc<OutputLatch>,
+    pub(crate) run: Arc<RunState>,
+    pub(crate) wants_time: bool,
+    pub(crate) waits_always: bool,
+    pub(crate) frames: u32,
+    pub(crate) sample_bytes: usize,
+    pub(crate) rate: Arc<AtomicU32>,
+    /// `calls` of the latch before the current block.
+    pub(crate) before: u32,
+    /// The host answers from a thread of its own, after its callback has returned.
+    pub(crate) answers_later: bool,
+    pub(crate) lates: u32,
+}
+
+impl HostClient {
+    fn called(&self) -> bool {
+        self.latch.calls.load(Ordering::Acquire) != self.before
+    }
+
+    fn await_latch(&self, until: Ns) -> bool {
+        self.latch.awaited.store(true, Ordering::SeqCst);
+        let woken = self.latch.system.await_word(&self.latch.calls, self.before, until);
+        self.latch.awaited.store(false, Ordering::Relaxed);
+        woken == Woken::Word
+    }
+}
+
+impl Client for HostClient {
+    fn inputs(&mut self, half: Half) -> AreaMut<'_> {
+        self.inputs.halves[half.index()].area_mut(self.sample_bytes, self.frames)
+    }
+
+    fn outputs(&self, half: Half) -> Area<'_> {
+        self.outputs.halves[half.index()].area(self.sample_bytes, self.frames)
+    }
+
+    fn begin(&mut self, half: Half, time: &BlockTime) {
+        let calls = self.latch.calls.load(Ordering::Acquire);
+        // Before the first block of a run calls are probes, which promise nothing (VB-Audio's bridge, FlexASIO issue 261).
+        if calls != self.before && !self.answers_later && time.position_frames > 0 {
+            // Called between two blocks, when the former had returned: this host answers from a thread of its own.
+            self.answers_later = true;
+            self.lates = 0;
+        }
+        self.before = calls;
+        if self.run.stop.load(Ordering::Acquire) {
+            return;
+        }
+        if self.wants_time {
+            let rate_hz = f64::from(self.rate.load(Ordering::Relaxed));
+            let bits = rate_hz.to_bits();
+            let last = self.run.rate_bits.swap(bits, Ordering::Relaxed);
+            let info = TimeInfo {
+                position_frames: time.position_frames,
+                time_ns: time.at_ns,
+                rate_hz,
+                rate_changed: last != 0 && last != bits,
+            };
+            self.host.buffer_switch_time_info(half, &info);
+        } else {
+            self.host.buffer_switch(half);
+        }
+        if self.called() {
+            // Answered within the callback: the usual way.
+            self.answers_later = false;
+        }
+    }
+
+    fn finish(&mut self, commit_by_ns: Ns) -> Output {
+        if self.called() {
+            self.lates = 0;
+            self.before = self.latch.calls.load(Ordering::Acquire);
+            return Output::This;
+        }
+        let waits = self.waits_always || (self.answers_later && self.lates < PATIENCE);
+        if !waits || self.run.stop.load(Ordering::Acquire) {
+            return Output::Previous;
+        }
+        if self.await_latch(commit_by_ns) {
+            self.lates = 0;
+            self.before = self.latch.calls.load(Ordering::Acquire);
+            return Output::This;
+        }
+        self.lates += 1;
+        Output::Late
+    }
+}
+
+/// Marks the device thread as inside the loop, for the alarm.
+pub(crate) fn armed<R>(body: impl FnOnce() -> R) -> R {
+    let _inside = alarm::enter();
+    body()
+}

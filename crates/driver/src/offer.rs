@@ -1,0 +1,227 @@
+//! What is offered to the host, from what the devices say of themselves. No device is opened for it.
+
+use crate::config::{BlockSizes, Config, DeviceChoice};
+use barewire_abi::{AsioError, AsioResult, BufferSize, Code, SampleType};
+use barewire_device::{Backend, Caps, DeviceInfo};
+use barewire_types::{Encoding, Error, MAX_CHANNELS, RateHz, SampleFormat};
+use std::sync::Arc;
+
+/// One direction as it is offered.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Direction {
+    /// For each channel of the host's the device's, or `None` for a silent one.
+    pub(crate) channels: Vec<Option<u16>>,
+    /// A name for each.
+    pub(crate) names: Vec<String>,
+    /// What the device can do; `None` if there is no device.
+    pub(crate) caps: Option<Caps>,
+}
+
+/// What is offered.
+#[derive(Clone)]
+pub(crate) struct Offer {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) device: DeviceInfo,
+    pub(crate) input: Direction,
+    pub(crate) output: Direction,
+    pub(crate) rates: Vec<RateHz>,
+    /// How samples lie in the host's buffers, both directions.
+    pub(crate) format: SampleFormat,
+    pub(crate) block: BlockSizes,
+    /// Why this device, in a sentence.
+    pub(crate) reason: String,
+}
+
+fn matches(choice: &DeviceChoice, device: &DeviceInfo) -> bool {
+    match choice {
+        DeviceChoice::Default => device.is_default,
+        DeviceChoice::None => false,
+        DeviceChoice::Id(id) => device.id.as_str() == id,
+        DeviceChoice::Name(name) => device.name == *name,
+        DeviceChoice::Pattern(pattern) => {
+            let pattern = pattern.to_lowercase();
+            device.name.to_lowercase().contains(&pattern)
+                || device.id.as_str().to_lowercase().contains(&pattern)
+        }
+    }
+}
+
+fn refuse(text: impl Into<String>) -> AsioError {
+    AsioError::new(Code::NOT_PRESENT, text.into())
+}
+
+impl Offer {
+    /// Chooses a device and describes it to hosts.
+    pub(crate) fn new(backends: &[Arc<dyn Backend>], config: &Config) -> AsioResult<Self> {
+        let (backend, device, reason) = choose(backends, config)?;
+        let input = direction(device.capture.as_ref(), &config.input, &config.input_channels, "In");
+        let output =
+            direction(device.playback.as_ref(), &config.output, &config.output_channels, "Out");
+        let input = padded(input, config.pad_inputs, "In");
+        let pad = if output.caps.is_some() { 2 } else { 0 };
+        let output = padded(output, config.pad_outputs.unwrap_or(pad), "Out");
+        if input.channels.is_empty() && output.channels.is_empty() {
+            return Err(refuse(format!("{} offers no channel as it is set up", device.name)));
+        }
+        let rates = rates(&input, &output);
+        if rates.is_empty() {
+            return Err(refuse(format!("{} has no rate that both directions share", device.name)));
+        }
+        let format = config.container.unwrap_or_else(|| container(&input, &output, config));
+        let block = block_sizes(config.block);
+        Ok(Self { backend, device, input, output, rates, format, block, reason })
+    }
+
+    /// A direction, as hosts name it.
+    pub(crate) fn direction(&self, is_input: bool) -> &Direction {
+        if is_input { &self.input } else { &self.output }
+    }
+
+    pub(crate) fn sample_type(&self) -> SampleType {
+        SampleType::of(self.format).unwrap_or(SampleType::INT32_LSB)
+    }
+
+    pub(crate) fn buffer_size(&self) -> BufferSize {
+        let number = |frames: u32| i32::try_from(frames).unwrap_or(i32::MAX);
+        BufferSize {
+            min_frames: number(self.block.min_frames),
+            max_frames: number(self.block.max_frames),
+            preferred_frames: number(self.block.preferred_frames),
+            granularity: self.block.granularity,
+        }
+    }
+
+    /// Any size within the range will do, whatever the granularity says: hosts round as they like.
+    pub(crate) fn takes(&self, frames: i32) -> Option<u32> {
+        let frames = u32::try_from(frames).ok()?;
+        (self.block.min_frames..=self.block.max_frames).contains(&frames).then_some(frames)
+    }
+}
+
+type Choice = (Arc<dyn Backend>, DeviceInfo, String);
+
+fn choose(backends: &[Arc<dyn Backend>], config: &Config) -> AsioResult<Choice> {
+    let wanted = if config.output == DeviceChoice::None { &config.input } else { &config.output };
+    let mut why_not = Vec::new();
+    for backend in backends {
+        if config.backend.as_deref().is_some_and(|only| only != backend.name()) {
+            continue;
+        }
+        let devices = match backend.devices() {
+            Ok(devices) => devices,
+            Err(error) => {
+                why_not.push(format!("{}: {error}", backend.name()));
+                continue;
+            }
+        };
+        let Some(device) = devices.into_iter().find(|device| matches(wanted, device)) else {
+            continue;
+        };
+        let other =
+            if config.output == DeviceChoice::None { &config.output } else { &config.input };
+        let names_another = !matches!(other, DeviceChoice::Default | DeviceChoice::None);
+        if names_another && !matches(other, &device) {
+            return Err(refuse(format!(
+                "inputs and outputs are set to different devices, which cannot be joined; choose {} for both",
+                device.id
+            )));
+        }
+        let reason = if why_not.is_empty() {
+            format!("chosen from the backend {}", backend.name())
+        } else {
+            format!("chosen from the backend {} since {}", backend.name(), why_not.join("; "))
+        };
+        return Ok((backend.clone(), device, reason));
+    }
+    let what = match wanted {
+        DeviceChoice::Default | DeviceChoice::None => "no sound device was found".to_owned(),
+        DeviceChoice::Id(name) | DeviceChoice::Name(name) | DeviceChoice::Pattern(name) => {
+            format!("the device \"{name}\" was not found; see `barewire devices`")
+        }
+    };
+    why_not.insert(0, what);
+    Err(refuse(why_not.join("; ")))
+}
+
+fn direction(
+    caps: Option<&Caps>,
+    choice: &DeviceChoice,
+    chosen: &Option<Vec<u16>>,
+    word: &str,
+) -> Direction {
+    let Some(caps) = caps.filter(|_| *choice != DeviceChoice::None) else {
+        return Direction::default();
+    };
+    let there = caps.channels.counts.last().copied().unwrap_or(0);
+    let channels: Vec<u16> = match chosen {
+        Some(channels) => channels.iter().copied().filter(|&channel| channel < there).collect(),
+        None => (0..there).collect(),
+    };
+    let name = |&channel: &u16| {
+        let given = caps.channels.names.get(usize::from(channel)).cloned();
+        given.unwrap_or_else(|| format!("{word} {}", channel + 1))
+    };
+    let names = channels.iter().map(name).collect();
+    let channels = channels.into_iter().map(Some).take(MAX_CHANNELS).collect();
+    Direction { channels, names, caps: Some(caps.clone()) }
+}
+
+fn padded(mut direction: Direction, least: u16, word: &str) -> Direction {
+    while direction.channels.len() < usize::from(least) {
+        direction.channels.push(None);
+        direction.names.push(format!("{word} {} (silent)", direction.channels.len()));
+    }
+    direction
+}
+
+fn rates(input: &Direction, output: &Direction) -> Vec<RateHz> {
+    match (&input.caps, &output.caps) {
+        (Some(input), Some(output)) => {
+            output.rates.iter().copied().filter(|rate| input.rates.contains(rate)).collect()
+        }
+        (Some(one), None) | (None, Some(one)) => one.rates.clone(),
+        (None, None) => Vec::new(),
+    }
+}
+
+/// The device's container if both directions share it and hosts are used to it, else 32-bit integers.
+fn container(input: &Direction, output: &Direction, config: &Config) -> SampleFormat {
+    let best = |direction: &Direction| {
+        let caps = direction.caps.as_ref()?;
+        config.device_format.or_else(|| caps.formats.first().copied())
+    };
+    let formats = [best(input), best(output)];
+    let mut formats = formats.into_iter().flatten();
+    let first = formats.next();
+    let same = formats.all(|format| Some(format) == first);
+    let usual = |format: &SampleFormat| {
+        matches!(
+            format.encoding,
+            Encoding::Int16 | Encoding::Int24 | Encoding::Int32 | Encoding::Float32
+        ) && *format == SampleFormat::little(format.encoding)
+    };
+    first.filter(|_| same).filter(usual).unwrap_or(SampleFormat::INT32)
+}
+
+/// Never a zero, and never a preferred size outside of the range: either crashes hosts.
+fn block_sizes(wanted: BlockSizes) -> BlockSizes {
+    let min_frames = wanted.min_frames.max(1);
+    let max_frames = wanted.max_frames.max(min_frames);
+    let preferred_frames = wanted.preferred_frames.clamp(min_frames, max_frames);
+    let granularity = if min_frames == max_frames { 0 } else { wanted.granularity };
+    BlockSizes { min_frames, max_frames, preferred_frames, granularity }
+}
+
+/// An error of a device as a host is told it.
+pub(crate) fn refusal(error: &Error) -> AsioError {
+    use barewire_types::ErrorKind;
+    let code = match error.kind() {
+        ErrorKind::NotFound | ErrorKind::Lost => Code::NOT_PRESENT,
+        ErrorKind::UnsupportedRate => Code::NO_CLOCK,
+        ErrorKind::InvalidArgument => Code::INVALID_PARAMETER,
+        ErrorKind::WrongState | ErrorKind::Unsupported => Code::INVALID_MODE,
+        ErrorKind::NoMemory => Code::NO_MEMORY,
+        _ => Code::HW_MALFUNCTION,
+    };
+    AsioError::new(code, error.to_string())
+}
