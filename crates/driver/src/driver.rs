@@ -265,10 +265,12 @@ impl Core {
         crew.requests().disarm();
         let parcel = Parcel::new(self.system(), engine);
         let (its_run, its_parcel, requests) = (run.clone(), parcel.clone(), crew.requests_shared());
+        let core = self.clone();
         let body = move || {
             let Some(mut engine) = its_parcel.engine.lock().take() else { return };
             armed(|| {
                 engine.run(&its_run.stop, |result| {
+                    core.is_running.store(result.is_ok(), Ordering::Release);
                     its_parcel.tell_started(result);
                     requests.arm();
                 })
@@ -299,7 +301,6 @@ impl Core {
             Running { offer, wanted, frames, shape, crew, control, waker, run, thread, parcel };
         let mut state = State::Running(own);
         if started == Some(true) {
-            self.is_running.store(true, Ordering::Release);
             return (state, Ok(()));
         }
         self.stop_running(&mut state);
@@ -314,13 +315,14 @@ impl Core {
     /// Ends the run. If the host's callback does not return in time the run is left behind: no callback begins any more,
     /// and nothing of it is freed before its thread has left.
     fn stop_running(&self, state: &mut State) {
-        self.is_running.store(false, Ordering::Release);
         let State::Running(running) = std::mem::replace(state, State::Loaded) else { return };
         running.run.stop.store(true, Ordering::Release);
         running.waker.wake();
         self.latch.release();
         let ended = !running.thread.is_current()
             && running.thread.join(self.system().join_deadline_ns(JOIN_NS));
+        // Only now: positions are asked for to the very last callback.
+        self.is_running.store(false, Ordering::Release);
         let engine = if ended { running.parcel.engine.lock().take() } else { None };
         *state = match engine {
             Some(engine) => State::Prepared(running.into_prepared(engine)),

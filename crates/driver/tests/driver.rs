@@ -22,7 +22,7 @@ use barewire_types::Integrity;
 use barewire_virtual::{
     Description, Fault, FaultKind, Recordings, Remote, Sink, Source, VirtualBackend,
 };
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -39,12 +39,20 @@ struct Rig {
     system: Arc<SimulatedSystem>,
 }
 
+/// Each test has a device of its own: rates are remembered by device.
 fn rig_with(device: Description, config: Arc<dyn ConfigSource>) -> Rig {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("loop{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    rig_named(Description { name, ..device }, config)
+}
+
+fn rig_named(device: Description, config: Arc<dyn ConfigSource>) -> Rig {
     let recordings = Arc::new(Recordings::default());
     let device = Description { sink: Sink::Memory(recordings.clone(), 1 << 21), ..device };
+    let name = device.name.clone();
     let system = SimulatedSystem::new(1_000_000);
     let backend = VirtualBackend::new(system.clone(), vec![device]);
-    let remote = backend.remote("loop").unwrap();
+    let remote = backend.remote(&name).unwrap();
     let backends: Vec<Arc<dyn Backend>> = vec![Arc::new(backend)];
     let own = Arc::new(Driver::new(Options { system: system.clone(), backends, config }));
     Rig { driver: own.clone(), observer: own.observer(), own, remote, recordings, system }
@@ -513,16 +521,12 @@ fn the_rate_is_new_at_once_and_the_device_follows_while_the_host_plays_on() {
 
 #[test]
 fn a_new_instance_begins_with_the_rate_of_the_last_one() {
-    let device = || Description {
-        title: "remembered".to_owned(),
-        name: "loop".to_owned(),
-        ..Description::default()
-    };
-    let first = rig_with(device(), Arc::new(FixedConfig::default()));
+    let device = || Description { name: "remembered".to_owned(), ..Description::default() };
+    let first = rig_named(device(), Arc::new(FixedConfig::default()));
     first.driver.init(std::ptr::null_mut()).unwrap();
     first.driver.set_sample_rate(88_200.0).unwrap();
     first.release();
-    let second = rig_with(device(), Arc::new(FixedConfig::default()));
+    let second = rig_named(device(), Arc::new(FixedConfig::default()));
     second.driver.init(std::ptr::null_mut()).unwrap();
     let rate = second.driver.sample_rate().unwrap();
     second.driver.set_sample_rate(48_000.0).unwrap();

@@ -54,7 +54,14 @@ impl System for SimulatedSystem {
     }
 
     fn await_word(&self, word: &AtomicU32, expected: u32, until: Ns) -> Woken {
-        self.real.await_word(word, expected, self.real_deadline(until))
+        /// A block's microseconds are too short for a thread of a busy machine to answer in; simulated time stands still
+        /// meanwhile, so patience costs nothing but real time.
+        const PATIENCE_NS: Ns = 2_000_000_000;
+        let mut deadline = self.real_deadline(until);
+        if !PACED.get() && until > self.now_ns() {
+            deadline = deadline.max(self.real.now_ns().saturating_add(PATIENCE_NS));
+        }
+        self.real.await_word(word, expected, deadline)
     }
 
     fn wake(&self, word: &AtomicU32) {
