@@ -1,3 +1,91 @@
-//! The barewire command.
+//! The `barewire` command. Each subcommand is a file; what several of them need is `builtin.rs` (the driver of this very
+//! process) and `say.rs` (words and JSON for people and programs).
 
-fn main() {}
+mod builtin;
+mod decode;
+mod devices;
+mod drivers;
+mod feed;
+mod play;
+mod say;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// An ASIO driver for every audio device: play, record, measure and prove.
+#[derive(Parser)]
+#[command(name = "barewire", version)]
+struct Command {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    action: Action,
+}
+
+/// Options of every subcommand.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Global {
+    /// Report as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    /// A driver to use instead of the built-in one: a registered name, or the path of a shared object.
+    #[arg(long, global = true, value_name = "NAME|PATH")]
+    driver: Option<String>,
+    /// The device of the built-in driver: an id, a name or a part of one; see `barewire devices`.
+    #[arg(long, global = true, value_name = "DEVICE")]
+    device: Option<String>,
+    /// Frames of a block.
+    #[arg(long, global = true, value_name = "FRAMES")]
+    block: Option<u32>,
+    /// Where the virtual device writes what it is played.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    capture: Option<PathBuf>,
+    /// Let the virtual device run as fast as the processor goes.
+    #[arg(long, global = true)]
+    simulated: bool,
+    /// Where drivers are registered.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    root: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// List devices and what they can do.
+    Devices,
+    /// List registered drivers.
+    Drivers,
+    /// Play files of music: FLAC, WAV, AIFF, ALAC, MP3, Ogg Vorbis.
+    Play(play::Options),
+    /// Register the driver, so that other programs find it.
+    Register(drivers::Register),
+    /// Take the registration back.
+    Unregister(drivers::Unregister),
+    /// Ask one driver everything, in a process of its own.
+    #[command(hide = true)]
+    ProbeChild { driver: String },
+}
+
+fn main() -> ExitCode {
+    let command = Command::parse();
+    match run(&command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say::failure(&command.global, &error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<()> {
+    let global = &command.global;
+    match &command.action {
+        Action::Devices => devices::run(global),
+        Action::Drivers => drivers::list(global),
+        Action::Play(options) => play::run(global, options),
+        Action::Register(options) => drivers::register(global, options),
+        Action::Unregister(options) => drivers::unregister(global, options),
+        Action::ProbeChild { driver } => drivers::probe_child(global, driver),
+    }
+}

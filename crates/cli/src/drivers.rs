@@ -1,0 +1,200 @@
+//! `barewire drivers`, `register` and `unregister`: the drivers that other programs find.
+
+use crate::{Global, builtin, say};
+use anyhow::{Context, Result, bail};
+use barewire_host::{Probe, probe, registry};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a driver may take to answer everything.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(clap::Args)]
+pub(crate) struct Register {
+    /// The driver's file; by default the one beside this program.
+    #[arg(value_name = "LIBBAREWIRE.SO")]
+    file: Option<PathBuf>,
+    /// The name under which hosts show it.
+    #[arg(long, default_value = registry::OWN_NAME)]
+    name: String,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Unregister {
+    /// The name under which it is registered.
+    #[arg(long, default_value = registry::OWN_NAME)]
+    name: String,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    name: String,
+    file: PathBuf,
+    description: Option<String>,
+    probe: Option<Summary>,
+    problem: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Summary {
+    name: String,
+    version: i32,
+    inputs: usize,
+    outputs: usize,
+    sample_type: Option<String>,
+    rates_hz: Vec<f64>,
+    rate_hz: Option<f64>,
+    block_frames: Option<[i32; 3]>,
+    output_ready: bool,
+    remarks: Vec<String>,
+}
+
+impl From<Probe> for Summary {
+    fn from(probe: Probe) -> Self {
+        let first = probe.outputs.first().or(probe.inputs.first());
+        let sizes = |size: barewire_abi::BufferSize| {
+            [size.min_frames, size.preferred_frames, size.max_frames]
+        };
+        Self {
+            name: probe.name,
+            version: probe.version,
+            inputs: probe.inputs.len(),
+            outputs: probe.outputs.len(),
+            sample_type: first.map(|channel| channel.sample_type.to_owned()),
+            rates_hz: probe.rates_hz,
+            rate_hz: probe.rate_hz,
+            block_frames: probe.block_size.map(sizes),
+            output_ready: probe.output_ready,
+            remarks: probe.remarks,
+        }
+    }
+}
+
+/// Lists registered drivers, each asked in a process of its own: one that crashes takes nothing else along.
+pub(crate) fn list(global: &Global) -> Result<()> {
+    let root = builtin::root(global);
+    let listing = registry::entries(&root)?;
+    let listed = |entry: registry::Entry| {
+        let (probe, problem) = match ask(global, &entry.name) {
+            Ok(summary) => (Some(summary), None),
+            Err(error) => (None, Some(format!("{error:#}"))),
+        };
+        Listed {
+            name: entry.name,
+            file: entry.driver,
+            description: entry.description,
+            probe,
+            problem,
+        }
+    };
+    let all: Vec<Listed> = listing.entries.into_iter().map(listed).collect();
+    say::report(global, &all, |all| {
+        if all.is_empty() {
+            let place = root.display();
+            say::line(format_args!(
+                "no driver is registered in {place}; `barewire register` registers this one"
+            ));
+        }
+        all.iter().for_each(print);
+    });
+    listing.problems.into_iter().for_each(say::aside);
+    Ok(())
+}
+
+fn print(driver: &Listed) {
+    say::line(format_args!("{}  {}", driver.name, driver.file.display()));
+    if let Some(problem) = &driver.problem {
+        say::line(format_args!("    problem  {problem}"));
+    }
+    let Some(found) = &driver.probe else { return };
+    let rates: Vec<String> = found.rates_hz.iter().map(f64::to_string).collect();
+    say::line(format_args!(
+        "    {} inputs, {} outputs, {}, {} Hz",
+        found.inputs,
+        found.outputs,
+        found.sample_type.as_deref().unwrap_or("no channels"),
+        rates.join(" ")
+    ));
+    for remark in &found.remarks {
+        say::line(format_args!("    note     {remark}"));
+    }
+}
+
+fn ask(global: &Global, name: &str) -> Result<Summary> {
+    let program = std::env::current_exe().context("this program cannot find itself")?;
+    let mut child = Command::new(program)
+        .arg("probe-child")
+        .arg(name)
+        .arg("--root")
+        .arg(builtin::root(global))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("no process can be started for it")?;
+    let end = Instant::now() + PATIENCE;
+    while child.try_wait()?.is_none() {
+        if Instant::now() > end {
+            // Its own child, and it had its time.
+            child.kill()?;
+            child.wait()?;
+            bail!("it did not answer within {} s", PATIENCE.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr);
+        let words = words.lines().last().unwrap_or_default().trim_start_matches("barewire: ");
+        if output.status.code().is_none() {
+            bail!("it crashed while it was asked ({})", output.status);
+        }
+        bail!("{words}");
+    }
+    serde_json::from_slice(&output.stdout).context("it printed over its own answer")
+}
+
+/// Asks one driver everything and prints the answer as JSON.
+pub(crate) fn probe_child(global: &Global, driver: &str) -> Result<()> {
+    let summary = Summary::from(probe(&builtin::named(global, driver)?)?);
+    say::line(serde_json::to_string(&summary)?);
+    Ok(())
+}
+
+/// Registers the driver.
+pub(crate) fn register(global: &Global, options: &Register) -> Result<()> {
+    let file = match &options.file {
+        Some(file) => file.clone(),
+        None => beside_this_program()?,
+    };
+    let root = builtin::root(global);
+    let entry = registry::register(&root, &options.name, &file, registry::OWN_DESCRIPTION)?;
+    let text =
+        format!("{} is registered in {} as {}", entry.driver.display(), root.display(), entry.name);
+    say::report(global, &serde_json::json!({ "name": entry.name, "file": entry.driver }), |_| {
+        say::line(text)
+    });
+    Ok(())
+}
+
+fn beside_this_program() -> Result<PathBuf> {
+    let program = std::env::current_exe().context("this program cannot find itself")?;
+    let file = program.with_file_name("libbarewire.so");
+    if !file.is_file() {
+        bail!(
+            "{} is not there; build it with `cargo build --release -p barewire-door`, or give its path",
+            file.display()
+        );
+    }
+    Ok(file)
+}
+
+/// Takes a registration back.
+pub(crate) fn unregister(global: &Global, options: &Unregister) -> Result<()> {
+    registry::unregister(&builtin::root(global), &options.name)?;
+    let text = format!("{} is not registered any more", options.name);
+    say::report(global, &serde_json::json!({ "name": options.name }), |_| say::line(text));
+    Ok(())
+}
