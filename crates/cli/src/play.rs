@@ -28,6 +28,7 @@ struct Played {
     rate_hz: u32,
     channels: usize,
     bits: Option<u32>,
+    codec: &'static str,
     frames: u64,
     driver: String,
     device: Option<String>,
@@ -124,6 +125,7 @@ fn play_group(
     let format = shape.output_format.ok_or_else(|| anyhow!("the driver made no outputs"))?;
     let channels = shape.outputs.len();
     let (ahead, feed) = Ahead::start(tracks, channels)?;
+    feed.prime();
     let progress = Arc::new(Progress::default());
     let player = FilePlayer::new(
         feed,
@@ -209,6 +211,7 @@ fn summary(
         rate_hz: first.rate.get(),
         channels: first.channels,
         bits: first.bits,
+        codec: first.codec,
         frames: progress.frames.load(Ordering::Relaxed),
         driver: session.name().to_owned(),
         device: ours.and_then(|report| report.device_name.clone()),
@@ -234,8 +237,8 @@ fn print(group: &Played) {
     let bits = group.bits.map_or_else(String::new, |bits| format!(", {bits} bits"));
     say::line(format_args!("Played {}", names.join(", ")));
     say::line(format_args!(
-        "  {} Hz, {} channels{bits}, {} frames",
-        group.rate_hz, group.channels, group.frames
+        "  {}, {} Hz, {} channels{bits}, {} frames",
+        group.codec, group.rate_hz, group.channels, group.frames
     ));
     if let (Some(device), Some(format)) = (&group.device, group.device_format) {
         say::line(format_args!(

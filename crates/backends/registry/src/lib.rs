@@ -24,9 +24,9 @@ pub fn backends(
 
 /// The names of all backends of this system, as settings spell them.
 pub fn names() -> Vec<&'static str> {
-    let mut all = Vec::new();
-    #[cfg(target_os = "linux")]
-    all.push(barewire_alsa::NAME);
-    all.push(barewire_virtual::NAME);
-    all
+    vec![
+        #[cfg(target_os = "linux")]
+        barewire_alsa::NAME,
+        barewire_virtual::NAME,
+    ]
 }

@@ -1,7 +1,7 @@
 //! Decoding ahead, in a thread of its own, into a ring that the player's callback empties.
 
 use super::{FileError, Track};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -21,9 +21,6 @@ struct Shared {
     ended: AtomicBool,
     quit: AtomicBool,
     error: Mutex<Option<FileError>>,
-    /// Samples taken out by the callback.
-    taken: AtomicU64,
-    thread: Mutex<Option<thread::Thread>>,
 }
 
 /// The callback's end of the ring.
@@ -44,8 +41,6 @@ impl Ahead {
         let thread = thread::Builder::new()
             .name("decode".to_owned())
             .spawn(move || its.decode(tracks, channels, producer))?;
-        *shared.thread.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(thread.thread().clone());
         Ok((Self { shared: shared.clone(), thread: Some(thread) }, Feed { ring, shared }))
     }
 
@@ -128,6 +123,14 @@ fn map(frames: &[i32], from: usize, to: usize) -> Vec<i32> {
 }
 
 impl Feed {
+    /// Waits until enough is decoded to begin with, or all of it.
+    pub(crate) fn prime(&self) {
+        let enough = self.ring.buffer().capacity() / 4;
+        while self.ring.slots() < enough && !self.shared.ended.load(Ordering::Acquire) {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Fills `samples` as far as there is something; how many were filled, and whether that was the end of all.
     pub(crate) fn take(&mut self, samples: &mut [i32]) -> (usize, bool) {
         // Read before the ring: what was put in before the end is seen.
@@ -139,12 +142,6 @@ impl Feed {
             samples[first.len()..there].copy_from_slice(second);
             chunk.commit_all();
         }
-        self.shared.taken.fetch_add(there as u64, Ordering::Relaxed);
         (there, ended && self.ring.is_empty())
-    }
-
-    /// Samples taken so far. Any thread may keep a clone of the counter's reading.
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.ring.is_empty() && !self.shared.ended.load(Ordering::Acquire)
     }
 }
