@@ -73,7 +73,7 @@ impl<D: Dialect> DriverRef<D> {
         let object = NonNull::new(object.cast::<*const Vtable<D>>())?;
         // SAFETY: an object of the interface begins with the pointer to its table.
         let vtable = unsafe { object.as_ptr().read_unaligned() };
-        (!vtable.is_null()).then_some(Self { object })
+        (!vtable.is_null()).then(|| Self { object })
     }
 
     /// The object, still owned by this value.

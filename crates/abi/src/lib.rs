@@ -26,7 +26,7 @@ pub use driver::{
     ClockSource, FutureCall, Halves, InputMonitor, InternalBuffers, IoFormat, SamplePosition,
 };
 pub use guid::Guid;
-pub use object::{create, object_count};
+pub use object::{create, create_with_end, object_count};
 pub use text::{read_text, write_text};
 pub use vtable::Vtable;
 

@@ -32,12 +32,23 @@ struct Object<D: Dialect, T: AsioDriver> {
     class: Guid,
     /// What `getErrorMessage` says. Never waited for by other calls: one that finds it taken leaves its text out.
     error: Mutex<[u8; ERROR_BYTES]>,
+    after: fn(),
     driver: Box<T>,
 }
 
 /// Makes a host's object of `driver`, with one reference, which is the caller's. `class` is the id that
 /// `QueryInterface` answers besides `IUnknown`.
 pub fn create<D: Dialect, T: AsioDriver>(driver: T, class: Guid) -> *mut c_void {
+    create_with_end::<D, T>(driver, class, || {})
+}
+
+/// As [`create`]; `after` is called by the last `Release`, when the driver has been released: there a module sees to it
+/// that it stays loaded if a thread of its own is left in it.
+pub fn create_with_end<D: Dialect, T: AsioDriver>(
+    driver: T,
+    class: Guid,
+    after: fn(),
+) -> *mut c_void {
     OBJECTS.fetch_add(1, Ordering::AcqRel);
     const { assert!(std::mem::offset_of!(Object<D, T>, vtable) == 0) };
     let object = Object::<D, T> {
@@ -45,6 +56,7 @@ pub fn create<D: Dialect, T: AsioDriver>(driver: T, class: Guid) -> *mut c_void 
         references: AtomicU32::new(1),
         class,
         error: Mutex::new([0; ERROR_BYTES]),
+        after,
         driver: Box::new(driver),
     };
     Box::into_raw(Box::new(object)).cast()
@@ -117,9 +129,10 @@ impl<D: Dialect, T: AsioDriver> Object<D, T> {
         }
         // SAFETY: the last reference is gone, so this thread alone has the object, which came from a box.
         let object = unsafe { Box::from_raw(this.cast::<Self>()) };
-        let driver = object.driver;
+        let Self { driver, after, .. } = *object;
         // A panic here has no caller to tell; the driver's parts are freed by the unwinding.
         let _ = catch_unwind(AssertUnwindSafe(|| driver.released()));
+        let _ = catch_unwind(after);
         OBJECTS.fetch_sub(1, Ordering::AcqRel);
         0
     }

@@ -303,3 +303,10 @@ fn a_host_may_let_go_inside_a_question_and_the_call_still_ends_well() {
     assert_eq!(seen.calls.lock().unwrap()[0], "after the question: 0", "still there");
     assert_eq!(seen.released.load(Ordering::SeqCst), 1);
 }
+
+#[test]
+fn an_object_without_a_table_is_no_driver() {
+    let mut object = [ptr::null_mut::<c_void>(); 4];
+    // SAFETY: what begins with a null pointer must be refused.
+    assert!(unsafe { DriverRef::<Unix>::from_raw(object.as_mut_ptr().cast()) }.is_none());
+}
