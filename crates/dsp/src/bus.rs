@@ -71,6 +71,12 @@ impl Bus {
         (fresh, &mut row[start..end])
     }
 
+    /// The channel's samples if they are written to the end of the piece.
+    pub(crate) fn begun_row(&self, channel: usize) -> Option<&[f64]> {
+        let begun = self.begun.get(channel).is_some_and(|&begun| begun > 0 && begun >= self.frames);
+        begun.then(|| &self.samples[channel * self.most_frames..][..self.frames])
+    }
+
     /// The channel's first `frames` samples, silence where nothing was added.
     pub(crate) fn row(&mut self, channel: usize) -> &mut [f64] {
         let row = &mut self.samples[channel * self.most_frames..][..self.frames];

@@ -1,8 +1,10 @@
 //! The exact lane: one client's samples copied, shifted between containers and (de)interleaved; never computed where both
 //! sides are integers. What is added or dithered lives elsewhere.
 
+use crate::groups::Groups;
 use crate::rows::{
-    BLOCK_FRAMES, LoadFloats, LoadInts, MoveBytes, Rows, StoreFloats, StoreInts, Tier, bytes,
+    BLOCK_FRAMES, LoadFloats, LoadInts, MoveBytes, PickWeave, Rows, StoreFloats, StoreInts, Tier,
+    bytes,
 };
 use crate::silence::silence_channel;
 use barewire_rt::{Area, AreaMut};
@@ -61,6 +63,8 @@ pub struct Copier {
     silenced: Box<[u16]>,
     way: Way,
     rows: &'static Rows,
+    woven: Groups,
+    unwoven: Groups,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +99,10 @@ impl Copier {
                 (0..to_channels).filter(|&channel| !reached[usize::from(channel)]).collect()
             }
         };
+        let [woven, unwoven] = groups(from, to, from_channels, to_channels, routes, rows);
         Ok(Self {
+            woven,
+            unwoven,
             from,
             to,
             from_channels,
@@ -114,7 +121,9 @@ impl Copier {
     /// As [`new`](Self::new).
     pub fn on_tier(self, tier: Tier) -> Result<Self, Error> {
         let rows = tier.rows();
-        Ok(Self { way: Way::between(self.from, self.to, rows)?, rows, ..self })
+        let (from, to, routes) = (self.from, self.to, &self.routes);
+        let [woven, unwoven] = groups(from, to, self.from_channels, self.to_channels, routes, rows);
+        Ok(Self { way: Way::between(from, to, rows)?, rows, woven, unwoven, ..self })
     }
 
     /// Copies as many frames as both areas have. For the device thread.
@@ -126,13 +135,54 @@ impl Copier {
         let mut to = to.reborrow().part(0, frames);
         let from = from.part(0, frames);
         let mut cut = Cut { frames, ..Cut::default() };
-        for &route in &self.routes {
-            cut = self.way.run(self.rows, from, route, &mut to, cut);
+        let groups = match (from.interleaved_base(), to.interleaved_base()) {
+            (None, Some(_)) => Some(&self.woven),
+            (Some(_), None) => Some(&self.unwoven),
+            _ => None,
+        };
+        for group in groups.into_iter().flat_map(|groups| &groups.groups) {
+            let (done, set) = (group.weave)(from, &mut to, group.first, &group.planes);
+            cut.bits |= set & self.lost();
+            for &route in &group.routes {
+                cut = self.route(from, route, &mut to, done, cut);
+            }
+        }
+        for &route in groups.map_or(&self.routes, |groups| &groups.rest) {
+            cut = self.route(from, route, &mut to, 0, cut);
         }
         for &channel in &self.silenced {
             silence_channel(self.to, &mut to, usize::from(channel));
         }
         cut
+    }
+
+    /// One route's frames from `start` on.
+    fn route(
+        &self,
+        from: Area<'_>,
+        route: Route,
+        to: &mut AreaMut<'_>,
+        start: u32,
+        cut: Cut,
+    ) -> Cut {
+        let frames = cut.frames - start;
+        if frames == 0 {
+            return cut;
+        }
+        let mut to = to.reborrow().part(start, frames);
+        let done = self.way.run(
+            self.rows,
+            from.part(start, frames),
+            route,
+            &mut to,
+            Cut { frames, ..cut },
+        );
+        Cut { frames: cut.frames, ..done }
+    }
+
+    /// The bits of a left-justified sample that the destination does not hold.
+    fn lost(&self) -> u32 {
+        u32::MAX.checked_shr(u32::from(self.to.exact_bits())).unwrap_or(0)
     }
 
     fn fits(&self, from: Area<'_>, to: &AreaMut<'_>) -> bool {
@@ -141,6 +191,22 @@ impl Copier {
             && from.sample_bytes() == self.from.bytes()
             && to.sample_bytes() == self.to.bytes()
     }
+}
+
+/// The routes that travel together into interleaved memory, and out of it.
+fn groups(
+    from: SampleFormat,
+    to: SampleFormat,
+    from_channels: u16,
+    to_channels: u16,
+    routes: &[Route],
+    rows: &Rows,
+) -> [Groups; 2] {
+    let pick = |pick: PickWeave, channels| pick(from, to, channels);
+    let (two, eight) = (pick(rows.weave, 2), pick(rows.weave, 8));
+    let woven = Groups::new(two, eight, to_channels, routes, |r| (r.to, r.from));
+    let (two, eight) = (pick(rows.unweave, 2), pick(rows.unweave, 8));
+    [woven, Groups::new(two, eight, from_channels, routes, |r| (r.from, r.to))]
 }
 
 /// Which destination channels the routes reach, once all is checked.

@@ -3,9 +3,10 @@
 
 use crate::bus::Bus;
 use crate::noise::NoiseSource;
-use crate::rows::{BLOCK_FRAMES, Round, Rows};
-use crate::shape::{Frame, LANES, Shape};
+use crate::rows::{BLOCK_FRAMES, Block, Round, Rows};
+use crate::shape::{LANES, Shape};
 use barewire_types::{Error, RateHz};
+use std::ops::Range;
 
 /// How long a channel must be digital silence until it is written as digital silence: dither that comes and goes with each
 /// zero of a quiet signal would be heard.
@@ -32,6 +33,8 @@ pub(crate) struct Ditherer {
     round: Option<Round>,
     channels: Box<[Channel]>,
     shapes: Box<[Shape]>,
+    noise: Box<Block<f64>>,
+    rounded: Box<Block<i32>>,
     clipped: u32,
 }
 
@@ -82,22 +85,25 @@ impl Ditherer {
                 .map(|channel| Channel { noise: NoiseSource::new(seed, channel), hold_frames: 0 })
                 .collect(),
             shapes: shapes.into(),
+            noise: Box::new([[0.0; BLOCK_FRAMES]; LANES]),
+            rounded: Box::new([[0; BLOCK_FRAMES]; LANES]),
             clipped: 0,
         })
     }
 
-    /// Rounds what the bus holds and gives each block to `write` with its channel and first frame.
-    pub(crate) fn run(
-        &mut self,
-        bus: &mut Bus,
-        bits: u32,
-        mut write: impl FnMut(&[i32], usize, u32),
-    ) {
+    /// Rounds a block of the bus into rows of [`BLOCK_FRAMES`] integers, one a channel; channels that nobody has begun stay as
+    /// they are.
+    pub(crate) fn run(&mut self, bus: &mut Bus, block: Range<usize>, bits: u32, ints: &mut [i32]) {
         if let Some(round) = self.round {
-            self.run_flat(round, bus, bits, &mut write);
+            for (channel, ints) in ints.chunks_exact_mut(BLOCK_FRAMES).enumerate() {
+                if bus.is_begun(channel) {
+                    let part = &bus.row(channel)[block.clone()];
+                    self.run_flat(round, channel, part, bits, ints);
+                }
+            }
         } else {
-            for group in 0..self.shapes.len() {
-                self.run_shaped(group, bus, bits, &mut write);
+            for (group, ints) in ints.chunks_mut(LANES * BLOCK_FRAMES).enumerate() {
+                self.run_shaped(group, bus, block.clone(), bits, ints);
             }
         }
     }
@@ -110,98 +116,75 @@ impl Ditherer {
     fn run_flat(
         &mut self,
         round: Round,
-        bus: &mut Bus,
+        channel: usize,
+        part: &[f64],
         bits: u32,
-        write: &mut impl FnMut(&[i32], usize, u32),
+        ints: &mut [i32],
     ) {
-        let mut ints = [0; BLOCK_FRAMES];
-        for (index, channel) in self.channels.iter_mut().enumerate() {
-            if !bus.is_begun(index) {
-                continue;
-            }
-            let mut start = 0;
-            for part in bus.row(index).chunks(BLOCK_FRAMES) {
-                let ints = &mut ints[..part.len()];
-                if channel.rests(part) {
-                    ints.fill(0);
-                } else {
-                    let mut done = 0;
-                    while done < part.len() {
-                        let (noise, frames) = channel.noise.take(part.len() - done);
-                        let end = done + frames;
-                        self.clipped += round(&part[done..end], bits, noise, &mut ints[done..end]);
-                        done = end;
-                    }
-                }
-                write(ints, index, start);
-                start += frames_of(part);
-            }
+        let channel = &mut self.channels[channel];
+        let ints = &mut ints[..part.len()];
+        if channel.rests(part) {
+            ints.fill(0);
+            return;
+        }
+        let mut done = 0;
+        while done < part.len() {
+            let (noise, frames) = channel.noise.take(part.len() - done);
+            let end = done + frames;
+            self.clipped += round(&part[done..end], bits, noise, &mut ints[done..end]);
+            done = end;
         }
     }
 
+    /// A group of channels side by side.
     fn run_shaped(
         &mut self,
         group: usize,
         bus: &mut Bus,
+        block: Range<usize>,
         bits: u32,
-        write: &mut impl FnMut(&[i32], usize, u32),
+        ints: &mut [i32],
     ) {
         let first = group * LANES;
-        let lanes = LANES.min(self.channels.len() - first);
-        let mut ints = [0; BLOCK_FRAMES];
-        let (mut frames, mut noises) = ([[0.0; LANES]; BLOCK_FRAMES], [[0.0; LANES]; BLOCK_FRAMES]);
-        let total = bus.frames() as usize;
-        let mut start = 0;
-        while start < total {
-            let count = (total - start).min(BLOCK_FRAMES);
-            let mut rests = [true; LANES];
-            for lane in 0..lanes {
-                if !bus.is_begun(first + lane) {
-                    continue;
-                }
-                let part = &bus.row(first + lane)[start..start + count];
-                rests[lane] = self.channels[first + lane].rests(part);
-                if !rests[lane] {
-                    self.noise_of(first + lane, &mut noises[..count], lane);
-                    frames.iter_mut().zip(part).for_each(|(frame, &sample)| frame[lane] = sample);
+        let count = block.len().min(BLOCK_FRAMES);
+        let lanes = ints.len() / BLOCK_FRAMES;
+        let mut rests = [true; LANES];
+        for (lane, rests) in rests.iter_mut().enumerate().take(lanes) {
+            if bus.is_begun(first + lane) {
+                let part = &bus.row(first + lane)[block.clone()];
+                *rests = self.channels[first + lane].rests(part);
+                if !*rests {
+                    self.fill_noise(first + lane, lane, count);
                 }
             }
-            (self.rows.shape)(
-                &mut frames[..count],
-                &noises[..count],
-                &mut self.shapes[group],
-                bits,
-            );
-            for (lane, rests) in rests.into_iter().enumerate().take(lanes) {
-                if !bus.is_begun(first + lane) {
-                    continue;
-                }
-                let ints = &mut ints[..count];
-                if rests {
-                    self.shapes[group].reset(lane);
-                    ints.fill(0);
-                } else {
-                    self.clipped += (self.rows.take_lane)(&frames[..count], lane, bits, ints);
-                }
-                #[expect(clippy::cast_possible_truncation, reason = "below the bus's u32 frames")]
-                write(ints, first + lane, start as u32);
+        }
+        let zeros = [0.0; BLOCK_FRAMES];
+        let rows = std::array::from_fn(|lane| match bus.begun_row(first + lane) {
+            Some(row) if !rests[lane] => &row[block.clone()],
+            _ => &zeros[..count],
+        });
+        let shape = &mut self.shapes[group];
+        let clamped = (self.rows.shape)(rows, &self.noise, bits, shape, &mut self.rounded);
+        for (lane, ints) in ints.chunks_exact_mut(BLOCK_FRAMES).enumerate() {
+            let ints = &mut ints[..count];
+            if rests[lane] {
+                shape.reset(lane);
+                ints.fill(0);
+                continue;
             }
-            start += count;
+            ints.copy_from_slice(&self.rounded[lane][..count]);
+            if clamped != 0 {
+                self.clipped += (self.rows.count_ends)(ints, bits);
+            }
         }
     }
 
-    fn noise_of(&mut self, channel: usize, to: &mut [Frame], lane: usize) {
-        let mut row = [0.0; BLOCK_FRAMES];
+    fn fill_noise(&mut self, channel: usize, lane: usize, count: usize) {
         let mut done = 0;
-        while done < to.len() {
-            let (noise, frames) = self.channels[channel].noise.take(to.len() - done);
-            (self.rows.triangles)(noise, &mut row[done..done + frames]);
+        while done < count {
+            let (noise, frames) = self.channels[channel].noise.take(count - done);
+            (self.rows.triangles)(noise, &mut self.noise[lane][done..done + frames]);
             done += frames;
         }
-        to.iter_mut().zip(row).for_each(|(to, sample)| to[lane] = sample);
     }
-}
-
-fn frames_of(part: &[f64]) -> u32 {
-    u32::try_from(part.len()).unwrap_or(u32::MAX)
 }

@@ -5,6 +5,8 @@
 //! `f64` with full scale ±1. Memory of devices and hosts is touched only in [`rows`], through `barewire_rt` views.
 //! No ASIO, no operating system, no file.
 
+#[doc(hidden)]
+pub mod bench;
 mod bus;
 mod clock;
 mod copier;
@@ -12,6 +14,7 @@ mod dither;
 mod dsd;
 mod filter;
 mod gain;
+mod groups;
 mod mixer;
 mod noise;
 mod resampler;

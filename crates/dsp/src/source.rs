@@ -106,29 +106,52 @@ impl Source {
     pub(crate) fn add(&mut self, part: Area<'_>, bus: &mut Bus, start: usize) -> Exactness {
         let frames = (part.frames() as usize).min(BLOCK_FRAMES);
         let steady = self.gain.steady();
-        let mut gains = [0.0; BLOCK_FRAMES];
-        if steady.is_none() {
-            self.gain.ramp(&mut gains[..frames]);
-        }
-        let mut bad = 0_u32;
-        for route in &self.routes {
-            let (begin, bus) = bus.place(usize::from(route.to), start, frames);
-            let channel = usize::from(route.from);
-            match (self.load, steady) {
-                (Load::Ints { add, .. }, Some(1.0)) => add(part, channel, begin, bus),
-                (load, gain) => {
-                    let mut floats = [0.0; BLOCK_FRAMES];
-                    let floats = &mut floats[..frames];
-                    bad = bad.saturating_add(load.floats(self.rows, part, channel, floats));
-                    match gain {
-                        Some(gain) => (self.rows.add_scaled)(floats, gain, begin, bus),
-                        None => (self.rows.add_ramped)(floats, &gains[..frames], begin, bus),
-                    }
+        let bad = match (self.load, steady) {
+            (Load::Ints { add, .. }, Some(1.0)) => {
+                for route in &self.routes {
+                    let (begin, row) = bus.place(usize::from(route.to), start, frames);
+                    add(part, usize::from(route.from), begin, row);
                 }
+                0
             }
-        }
+            (load, Some(gain)) => {
+                let add = self.rows.add_scaled;
+                self.compute(load, part, bus, start, |floats, begin, row| {
+                    add(floats, gain, begin, row)
+                })
+            }
+            (load, None) => {
+                let mut gains = [0.0; BLOCK_FRAMES];
+                let gains = &mut gains[..frames];
+                self.gain.ramp(gains);
+                let add = self.rows.add_ramped;
+                self.compute(load, part, bus, start, |floats, begin, row| {
+                    add(floats, gains, begin, row)
+                })
+            }
+        };
         let untouched = steady == Some(1.0) && self.from.is_integer();
         Exactness { untouched, bits: self.exact_bits(steady), bad }
+    }
+
+    /// Adds what is to be multiplied; returns how many samples were not finite.
+    fn compute(
+        &self,
+        load: Load,
+        part: Area<'_>,
+        bus: &mut Bus,
+        start: usize,
+        add: impl Fn(&[f64], bool, &mut [f64]),
+    ) -> u32 {
+        let mut floats = [0.0; BLOCK_FRAMES];
+        let floats = &mut floats[..(part.frames() as usize).min(BLOCK_FRAMES)];
+        let mut bad = 0_u32;
+        for route in &self.routes {
+            bad = bad.saturating_add(load.floats(self.rows, part, usize::from(route.from), floats));
+            let (begin, row) = bus.place(usize::from(route.to), start, floats.len());
+            add(floats, begin, row);
+        }
+        bad
     }
 
     /// The bits that hold what is added exactly: a gain of a power of two moves a sample's bits, any other computes new ones.

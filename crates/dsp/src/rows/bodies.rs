@@ -2,9 +2,10 @@
 //! instructions, where the compiler vectorises them; floats are never contracted, so all tiers give the same bits.
 
 use super::containers::Integer;
+use super::{BLOCK_FRAMES, Block};
 use crate::filter::GROUP;
 use crate::noise::Noise;
-use crate::shape::{Frame, LANES, SHAPE_TAPS, Shape};
+use crate::shape::{LANES, SHAPE_TAPS, Shape};
 use barewire_rt::{Area, AreaMut};
 
 /// 2^31: a left-justified integer of this magnitude is full scale.
@@ -184,12 +185,21 @@ fn store_f64<const BIG: bool>(from: &[f64], to: &mut AreaMut<'_>, channel: usize
 pub(super) fn add<I: Integer>(from: Area<'_>, channel: usize, begin: bool, bus: &mut [f64]) {
     let (base, step, frames) = source(from, channel, I::BYTES, bus.len());
     let bus = &mut bus[..frames];
+    // Two loops: what begins the bus does not read it.
+    if begin {
+        each_sample!(step, I::BYTES, frames, |n, stride| {
+            // SAFETY: `n` is below the plane's frames.
+            let place = unsafe { at(base, stride, n) };
+            // SAFETY: the area's samples are `I::BYTES` wide.
+            bus[n] = f64::from(unsafe { I::load(place) });
+        });
+        return;
+    }
     each_sample!(step, I::BYTES, frames, |n, stride| {
         // SAFETY: `n` is below the plane's frames.
         let place = unsafe { at(base, stride, n) };
         // SAFETY: the area's samples are `I::BYTES` wide.
-        let sample = f64::from(unsafe { I::load(place) });
-        bus[n] = if begin { sample } else { bus[n] + sample };
+        bus[n] += f64::from(unsafe { I::load(place) });
     });
 }
 
@@ -253,24 +263,23 @@ pub(super) fn add_ramped(from: &[f64], gains: &[f64], begin: bool, bus: &mut [f6
 /// The bus without its fractions as left-justified integers, saturated; returns how many samples were.
 #[inline(always)]
 pub(super) fn saturate(bus: &[f64], to: &mut [i32]) -> u32 {
-    let mut clipped = 0;
+    let target = Target::of(32);
+    let mut held = 0;
     for (to, &sum) in to.iter_mut().zip(bus) {
-        let held = sum.clamp(-FULL_SCALE, FULL_SCALE - 1.0);
-        clipped += u32::from(held != sum);
-        *to = low_word(held + ROUNDER);
+        held |= target.round(sum, to);
     }
-    clipped
+    target.clipped(held, bus.iter().copied())
 }
 
 /// The bus as left-justified integers of `bits` bits, rounded half to even; returns how many samples were clamped.
 #[inline(always)]
 pub(super) fn round(bus: &[f64], bits: u32, to: &mut [i32]) -> u32 {
     let target = Target::of(bits);
-    let mut clipped = 0;
+    let mut held = 0;
     for (to, &sum) in to.iter_mut().zip(bus) {
-        clipped += target.round(sum * target.scale, to);
+        held |= target.round(sum * target.scale, to);
     }
-    clipped
+    target.clipped(held, bus.iter().map(|sum| sum * target.scale))
 }
 
 /// The bus as left-justified integers of `bits` bits, rounded half to even after dither of ±1 LSB; returns how many
@@ -279,43 +288,56 @@ pub(super) fn round(bus: &[f64], bits: u32, to: &mut [i32]) -> u32 {
 /// The dither is a triangle: the sum of two numbers of 16 bits, of one word of noise a sample.
 #[inline(always)]
 pub(super) fn dither_flat(bus: &[f64], bits: u32, noise: Noise, to: &mut [i32]) -> u32 {
-    let target = Target::of(bits);
-    let mut clipped = 0;
-    for ((to, &sum), n) in to.iter_mut().zip(bus).zip(0_u32..) {
-        clipped += target.round(sum * target.scale + triangle(noise.word(n)), to);
+    for (to, n) in to.iter_mut().zip(0_u32..) {
+        *to = triangle(noise.word(n));
     }
-    clipped
+    dither(bus, bits, TRIANGLE_UNIT, to)
 }
 
 /// As [`dither_flat`] with high-pass dither: each sample's noise less the one before it.
 #[inline(always)]
 pub(super) fn dither_high(bus: &[f64], bits: u32, noise: Noise, to: &mut [i32]) -> u32 {
-    let target = Target::of(bits);
     let before = noise.before();
-    let mut clipped = 0;
-    for ((to, &sum), n) in to.iter_mut().zip(bus).zip(0_u32..) {
+    for (to, n) in to.iter_mut().zip(0_u32..) {
         // Halved, so that the difference of two 31-bit numbers fits 32 bits.
-        let step = (noise.word(n).cast_signed() >> 1) - (before.word(n).cast_signed() >> 1);
-        let dither = f64::from(step) * (1.0 / 2_147_483_648.0);
-        clipped += target.round(sum * target.scale + dither, to);
+        *to = (noise.word(n).cast_signed() >> 1) - (before.word(n).cast_signed() >> 1);
     }
-    clipped
+    dither(bus, bits, 1.0 / FULL_SCALE, to)
+}
+
+/// Rounds the bus with the dither that `to` holds, in `unit`s of an LSB. Two loops rather than one: integers go twice as
+/// wide as floats.
+#[inline(always)]
+fn dither(bus: &[f64], bits: u32, unit: f64, to: &mut [i32]) -> u32 {
+    let target = Target::of(bits);
+    let mut held = 0;
+    for (to, &sum) in to.iter_mut().zip(bus) {
+        held |= target.round(sum * target.scale + f64::from(*to) * unit, to);
+    }
+    if held == 0 {
+        return 0;
+    }
+    // Rare: dither does not carry a sample far beyond the end, so those held are counted by where they stand.
+    count_ends(to, bits)
 }
 
 /// The triangular dither of each sample, for the shaped rounding, which runs over several channels at once.
 #[inline(always)]
 pub(super) fn triangles(noise: Noise, to: &mut [f64]) {
     for (to, n) in to.iter_mut().zip(0_u32..) {
-        *to = triangle(noise.word(n));
+        *to = f64::from(triangle(noise.word(n))) * TRIANGLE_UNIT;
     }
 }
 
-/// The sum of a word's two halves as a number in (−1, 1) with a mean of exactly 0.
+/// What the triangle counts in.
+const TRIANGLE_UNIT: f64 = 1.0 / 65_536.0;
+
+/// The sum of a word's two halves, in (−2^16, 2^16) with a mean of exactly 0.
 #[inline(always)]
-fn triangle(word: u32) -> f64 {
+fn triangle(word: u32) -> i32 {
     let high = word.cast_signed() >> 16;
     let low = (word << 16).cast_signed() >> 16;
-    f64::from(high + low + 1) * (1.0 / 65_536.0)
+    high + low + 1
 }
 
 /// What bus samples are rounded to.
@@ -334,12 +356,33 @@ impl Target {
         Self { scale: most / FULL_SCALE, most, shift: 32 - bits }
     }
 
-    /// Rounds `x`, in LSB; returns 1 if it was clamped.
     #[inline(always)]
-    fn round(self, x: f64, to: &mut i32) -> u32 {
-        let held = x.clamp(-self.most, self.most - 1.0);
+    fn hold(self, x: f64) -> f64 {
+        x.clamp(-self.most, self.most - 1.0)
+    }
+
+    /// Rounds `x`, in LSB; returns 0 if it was not clamped.
+    #[inline(always)]
+    fn round(self, x: f64, to: &mut i32) -> u64 {
+        let held = self.hold(x);
         *to = low_word(held + ROUNDER) << self.shift;
-        u32::from(held != x)
+        held.to_bits() ^ x.to_bits()
+    }
+
+    /// How many of `samples`, in LSB, are clamped, given whether any was.
+    #[inline(always)]
+    fn clipped(self, any: u64, samples: impl Iterator<Item = f64>) -> u32 {
+        if any == 0 {
+            return 0;
+        }
+        let clamped = samples.filter(|&x| self.hold(x) != x).count();
+        u32::try_from(clamped).unwrap_or(u32::MAX)
+    }
+
+    /// Whether a left-justified integer is the greatest or the least that there is.
+    #[inline(always)]
+    fn is_end(self, x: i32) -> bool {
+        x == i32::MIN || x == (i32::MAX >> self.shift) << self.shift
     }
 }
 
@@ -371,39 +414,51 @@ both_orders! {
     store_f64 store_f64_little store_f64_big (from: &[f64], to: &mut AreaMut<'_>, channel: usize);
 }
 
-/// Rounds up to [`LANES`] channels side by side with shaped error feedback; `frames` holds the bus and becomes what was
-/// rounded, in LSB. Transposed form: one multiplication and one addition lie between two frames' errors.
+/// Rounds up to [`LANES`] channels side by side with shaped error feedback; returns 0 if nothing was clamped. Transposed form:
+/// the errors of the frame before wait for one multiplication and one addition; all else runs beside that.
 #[inline(always)]
-pub(super) fn shape(frames: &mut [Frame], noise: &[Frame], shape: &mut Shape, bits: u32) {
+pub(super) fn shape(
+    bus: [&[f64]; LANES],
+    noise: &Block<f64>,
+    bits: u32,
+    shape: &mut Shape,
+    to: &mut Block<i32>,
+) -> u64 {
     let target = Target::of(bits);
+    let frames = bus.iter().fold(BLOCK_FRAMES, |least, row| least.min(row.len()));
+    let bus = bus.map(|row| &row[..frames]);
     let taps = shape.taps;
     let mut ahead = shape.ahead;
-    for (frame, noise) in frames.iter_mut().zip(noise) {
+    let mut clamped = 0;
+    for n in 0..frames {
         let mut error = [0.0; LANES];
+        let mut rounded = [0.0; LANES];
         for lane in 0..LANES {
-            let wanted = frame[lane] * target.scale + ahead[0][lane];
-            let rounded = (wanted + noise[lane] + ROUNDER) - ROUNDER;
-            error[lane] = rounded - wanted;
-            frame[lane] = rounded;
+            // The noise joins the sample first, which does not wait for the frame before.
+            let exact = bus[lane][n] * target.scale;
+            let noisy = exact + noise[lane][n];
+            rounded[lane] = ((noisy + ahead[0][lane]) + ROUNDER) - ROUNDER;
+            error[lane] = rounded[lane] - (exact + ahead[0][lane]);
         }
         for tap in 0..SHAPE_TAPS {
             for lane in 0..LANES {
                 ahead[tap][lane] = ahead[tap + 1][lane] + taps[tap] * error[lane];
             }
         }
+        for lane in 0..LANES {
+            clamped |= target.round(rounded[lane], &mut to[lane][n]);
+        }
     }
     shape.ahead = ahead;
+    clamped
 }
 
-/// One lane of shaped frames as left-justified integers; returns how many samples were clamped.
+/// How many left-justified integers are the greatest or the least of their width.
 #[inline(always)]
-pub(super) fn take_lane(frames: &[Frame], lane: usize, bits: u32, to: &mut [i32]) -> u32 {
+pub(super) fn count_ends(samples: &[i32], bits: u32) -> u32 {
     let target = Target::of(bits);
-    let mut clipped = 0;
-    for (to, frame) in to.iter_mut().zip(frames) {
-        clipped += target.round(frame[lane], to);
-    }
-    clipped
+    let ends = samples.iter().filter(|&&x| target.is_end(x));
+    u32::try_from(ends.count()).unwrap_or(u32::MAX)
 }
 
 /// A filter's coefficients at `x` of a piece: the cubics that its four rows hold.

@@ -2,9 +2,9 @@
 
 use super::bodies;
 use super::containers::{Integer, of_format};
-use super::{Rows, Tier};
+use super::{Block, Rows, Tier};
 use crate::noise::Noise;
-use crate::shape::{Frame, Shape};
+use crate::shape::{LANES, Shape};
 use barewire_rt::{Area, AreaMut};
 use barewire_types::{ByteOrder, Encoding};
 
@@ -35,7 +35,7 @@ macro_rules! compiled {
 }
 
 macro_rules! tier {
-    ($module:ident, $tier:expr, $feature:tt) => {
+    ($module:ident, $tier:expr, $feature:tt, $weave:expr, $unweave:expr) => {
         mod $module {
             use super::*;
 
@@ -65,8 +65,8 @@ macro_rules! tier {
                 dot(a: &[f64], b: &[f64]) -> f64;
                 filter_two(rows: &[f64], x: f64, channels: [&[f64]; 2]) -> [f64; 2];
                 round(bus: &[f64], bits: u32, to: &mut [i32]) -> u32;
-                shape(frames: &mut [Frame], noise: &[Frame], shape: &mut Shape, bits: u32);
-                take_lane(frames: &[Frame], lane: usize, bits: u32, to: &mut [i32]) -> u32;
+                shape(bus: [&[f64]; LANES], noise: &Block<f64>, bits: u32, shape: &mut Shape, to: &mut Block<i32>) -> u64;
+                count_ends(samples: &[i32], bits: u32) -> u32;
             }
 
             pub(super) static ROWS: Rows = Rows {
@@ -74,6 +74,8 @@ macro_rules! tier {
                 load_ints: |format| of_format!(format, load),
                 store_ints: |format| of_format!(format, store),
                 add_ints: |format| of_format!(format, add),
+                weave: $weave,
+                unweave: $unweave,
                 load_floats: |format| {
                     Some(match (format.encoding, format.order) {
                         (Encoding::Float32, ByteOrder::Little) => load_f32_little,
@@ -107,17 +109,17 @@ macro_rules! tier {
                 dot,
                 filter_two,
                 shape,
-                take_lane,
+                count_ends,
             };
         }
     };
 }
 
-tier!(plain, Tier::Plain, ());
+tier!(plain, Tier::Plain, (), |_, _, _| None, |_, _, _| None);
 #[cfg(target_arch = "x86_64")]
-tier!(sse41, Tier::Sse41, ("sse4.1"));
+tier!(sse41, Tier::Sse41, ("sse4.1"), |_, _, _| None, |_, _, _| None);
 #[cfg(target_arch = "x86_64")]
-tier!(avx2, Tier::Avx2, ("avx2"));
+tier!(avx2, Tier::Avx2, ("avx2"), crate::rows::weave::weave, crate::rows::weave::unweave);
 
 impl Tier {
     /// The best that this processor has.

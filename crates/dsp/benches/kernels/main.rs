@@ -1,0 +1,166 @@
+//! `cargo bench -p barewire-dsp`: one table of kernels beside memcpy of the same bytes in the same run, and one of
+//! resamplers. Ratios are what counts: machines differ and are busy; each figure is the best of many short runs, taken by
+//! turns with the memcpy that it is compared with. `-- plain` and `-- sse41` keep to a tier.
+
+#![allow(clippy::unwrap_used, reason = "a bench may stop with a reason")]
+
+mod resamplers;
+mod timing;
+
+use barewire_dsp::{Copier, Dither, Mixer, MixerShape, Rest, Route, Source, Tier};
+use barewire_rt::{Area, AreaMut};
+use barewire_types::{RateHz, SampleFormat};
+use timing::{by_turns, copy_ns};
+
+const INT16: SampleFormat = SampleFormat::INT16;
+const INT24: SampleFormat = SampleFormat::INT24;
+const INT24_IN_32: SampleFormat = SampleFormat::INT24_IN_32;
+const INT32: SampleFormat = SampleFormat::INT32;
+const FLOAT32: SampleFormat = SampleFormat::FLOAT32;
+
+fn main() {
+    let words: Vec<String> = std::env::args().collect();
+    let tier = match words.iter().map(String::as_str).find(|w| ["plain", "sse41"].contains(w)) {
+        Some("plain") => Tier::Plain,
+        Some(_) => Tier::Sse41,
+        None => Tier::best(),
+    };
+    println!("Kernels on {tier:?}, in cache\n");
+    println!("| kernel | channels | Gsamples/s | of memcpy | target | |");
+    println!("|---|---|---|---|---|---|");
+    for channels in [2, 8] {
+        conversions(tier, channels);
+    }
+    mixing(tier);
+    println!();
+    resamplers::table(tier);
+}
+
+fn routes(channels: u16) -> Vec<Route> {
+    (0..channels).map(|n| Route { from: n, to: n }).collect()
+}
+
+fn frames_for(channels: u16) -> usize {
+    1024 / usize::from(channels)
+}
+
+/// A row of the table; what is missed says so.
+fn row(name: &str, channels: u16, rate: f64, share: f64, target: Option<(f64, bool)>) {
+    let (target, mark) = match target {
+        Some((least, true)) => (format!("{:.0} %", least * 100.0), share >= least),
+        Some((least, false)) => (format!("{least} Gsamples/s"), rate >= least),
+        None => (String::new(), true),
+    };
+    let mark = if mark { "" } else { "missed" };
+    println!("| {name} | {channels} | {rate:.2} | {:.0} % | {target} | {mark} |", share * 100.0);
+}
+
+fn conversions(tier: Tier, channels: u16) {
+    // Format of the device (interleaved), format of the host (planar), least share of memcpy.
+    let pairs = [
+        (INT16, INT16, Some((0.6, true))),
+        (INT16, INT32, Some((0.6, true))),
+        (INT32, INT32, Some((0.5, true))),
+        (INT24_IN_32, INT32, Some((0.6, true))),
+        (INT24, INT32, Some((0.5, true))),
+        (INT24, INT24, Some((0.5, true))),
+        (INT16, FLOAT32, None),
+        (INT32, FLOAT32, None),
+        (FLOAT32, FLOAT32, None),
+    ];
+    for (device, host, target) in pairs {
+        for to_device in [true, false] {
+            let (share, rate) = conversion(tier, device, host, channels, to_device);
+            let name = if to_device {
+                format!("planar {host} → interleaved {device}")
+            } else {
+                format!("interleaved {device} → planar {host}")
+            };
+            row(&name, channels, rate, share, target);
+        }
+    }
+}
+
+fn conversion(
+    tier: Tier,
+    device: SampleFormat,
+    host: SampleFormat,
+    channels: u16,
+    to_device: bool,
+) -> (f64, f64) {
+    let (count, frames) = (usize::from(channels), frames_for(channels));
+    let frames_u32 = u32::try_from(frames).unwrap();
+    let (from, to) = if to_device { (host, device) } else { (device, host) };
+    let copier = Copier::new(from, to, channels, channels, &routes(channels), Rest::Silence);
+    let copier = copier.unwrap().on_tier(tier).unwrap();
+    let mut interleaved = vec![0_u8; frames * count * device.bytes()];
+    let mut planar: Vec<Vec<u8>> = vec![vec![0; frames * host.bytes()]; count];
+    let planes: Vec<*const u8> =
+        planar.iter_mut().map(|plane| plane.as_mut_ptr().cast_const()).collect();
+    let most_bytes = frames * count * device.bytes().max(host.bytes());
+    let (copy, run) = by_turns(copy_ns(most_bytes), || {
+        if to_device {
+            // SAFETY: the planes are vectors of that many samples, which live on.
+            let from = unsafe { Area::planar(&planes, host.bytes(), frames_u32) };
+            copier.run(from, AreaMut::from_slice(&mut interleaved, count, device.bytes()));
+        } else {
+            // SAFETY: as above; nothing else looks at them.
+            let to = unsafe { AreaMut::planar(&planes, host.bytes(), frames_u32) };
+            copier.run(Area::from_slice(&interleaved, count, device.bytes()), to);
+        }
+    });
+    let rate = timing::giga(frames * count, run);
+    (copy / run, rate)
+}
+
+fn mixing(tier: Tier) {
+    let sum = mix(tier, 8, INT32, INT32, Dither::Off, 1.0);
+    row("sum of 8 clients, int32 → int32, source samples", 2, sum.1, sum.0, Some((10.0, false)));
+    let gain = mix(tier, 8, FLOAT32, INT32, Dither::Off, 0.7);
+    row("mix of 8 clients, float32 × gain → int32, source samples", 2, gain.1, gain.0, None);
+    for (name, dither, least) in [
+        ("no", Dither::Off, None),
+        ("flat TPDF", Dither::Flat, Some((3.0, false))),
+        ("high-pass TPDF", Dither::HighPass, None),
+        ("shaped", Dither::Shaped, Some((0.3, false))),
+    ] {
+        let (share, rate) = mix(tier, 1, FLOAT32, INT16, dither, 0.7);
+        row(&format!("float32 × gain → int16, {name} dither"), 2, rate, share, least);
+        let rate = barewire_dsp::bench::rounding(tier, dither, &mut |run| {
+            timing::giga(barewire_dsp::bench::ROUNDING_SAMPLES, timing::best(run))
+        });
+        row(&format!("the rounding alone, {name} dither, bus → int16"), 2, rate, 0.0, least);
+    }
+}
+
+/// `clients` planar clients into one interleaved device; source samples a second, and beside memcpy of what is read.
+fn mix(
+    tier: Tier,
+    clients: usize,
+    from: SampleFormat,
+    to: SampleFormat,
+    dither: Dither,
+    gain: f64,
+) -> (f64, f64) {
+    let frames = 256;
+    let shape =
+        MixerShape { to, to_channels: 2, rate: RateHz::CD, most_frames: 256, dither, seed: 1 };
+    let mut mixer = Mixer::new(shape).unwrap().on_tier(tier).unwrap();
+    let mut source = Source::new(from, 2, 2, &routes(2), 0).unwrap().on_tier(tier).unwrap();
+    source.set_gain(gain);
+    let mut sources = vec![source; clients];
+    let memory: Vec<Vec<u8>> =
+        (0..2 * clients).map(|_| vec![0x11; frames * from.bytes()]).collect();
+    let planes: Vec<*const u8> = memory.iter().map(|plane| plane.as_ptr()).collect();
+    let mut out = vec![0; frames * 2 * to.bytes()];
+    let (copy, run) = by_turns(copy_ns(clients * frames * 2 * from.bytes()), || {
+        mixer.begin(256);
+        for (source, planes) in sources.iter_mut().zip(planes.chunks(2)) {
+            // SAFETY: the planes are vectors of that many samples, which live on.
+            let area = unsafe { Area::planar(planes, from.bytes(), 256) };
+            mixer.add(source, area);
+        }
+        mixer.finish(AreaMut::from_slice(&mut out, 2, to.bytes()));
+    });
+    (copy / run, timing::giga(clients * frames * 2, run))
+}

@@ -1,0 +1,365 @@
+//! Several channels at once between planes and interleaved memory: 2 channels side by side, or 8 of any number, 8 frames at a
+//! time (AVX2). What these leave over (frames below 8, other channel counts, other formats) goes by the rows of one channel,
+//! which are also the reference.
+
+use super::Weave;
+use barewire_rt::{Area, AreaMut};
+use barewire_types::SampleFormat;
+use std::arch::x86_64::*;
+
+/// Frames of one step.
+const STEP: usize = 8;
+
+/// The weave from planes of one format into 2 or 8 interleaved channels of another.
+pub(crate) fn weave(from: SampleFormat, to: SampleFormat, channels: usize) -> Option<Weave> {
+    pick(from, to, channels, true)
+}
+
+/// The way back: from interleaved channels into planes.
+pub(crate) fn unweave(from: SampleFormat, to: SampleFormat, channels: usize) -> Option<Weave> {
+    pick(from, to, channels, false)
+}
+
+fn pick(from: SampleFormat, to: SampleFormat, channels: usize, weave: bool) -> Option<Weave> {
+    macro_rules! of_to {
+        ($from:ty) => {
+            match to {
+                SampleFormat::INT16 => of_channels::<$from, Int16>(channels, weave),
+                SampleFormat::INT24 => of_channels::<$from, Int24>(channels, weave),
+                SampleFormat::INT24_IN_32 => of_channels::<$from, Int24In32>(channels, weave),
+                SampleFormat::INT32 => of_channels::<$from, Int32>(channels, weave),
+                _ => None,
+            }
+        };
+    }
+    match from {
+        SampleFormat::INT16 => of_to!(Int16),
+        SampleFormat::INT24 => of_to!(Int24),
+        SampleFormat::INT24_IN_32 => of_to!(Int24In32),
+        SampleFormat::INT32 => of_to!(Int32),
+        _ => None,
+    }
+}
+
+fn of_channels<F: Lay, T: Lay>(channels: usize, weave: bool) -> Option<Weave> {
+    match (channels, weave) {
+        (2, true) => Some(weave_safe::<F, T, 2>),
+        (8, true) => Some(weave_safe::<F, T, 8>),
+        (2, false) => Some(unweave_safe::<F, T, 2>),
+        (8, false) => Some(unweave_safe::<F, T, 8>),
+        _ => None,
+    }
+}
+
+/// `planes` names the source's channels, `first` the first of the destination's, `C` of them.
+fn weave_safe<F: Lay, T: Lay, const C: usize>(
+    from: Area<'_>,
+    to: &mut AreaMut<'_>,
+    first: usize,
+    planes: &[usize],
+) -> (u32, u32) {
+    let frames = from.frames().min(to.frames());
+    let steps = frames as usize / STEP;
+    let stride = to.channels() * T::BYTES;
+    let mut pointers = [std::ptr::null(); C];
+    let whole = C != 2 || to.channels() == 2;
+    let Some(base) = to.interleaved_base() else { return (0, 0) };
+    if from.sample_bytes() != F::BYTES
+        || to.sample_bytes() != T::BYTES
+        || first + C > to.channels()
+        || planes.len() != C
+        || !whole
+    {
+        return (0, 0);
+    }
+    for (pointer, &channel) in pointers.iter_mut().zip(planes) {
+        let plane = from.plane(channel);
+        if plane.step_bytes() != F::BYTES || plane.frames() < frames {
+            return (0, 0);
+        }
+        *pointer = plane.as_ptr();
+    }
+    let base = base.wrapping_add(first * T::BYTES);
+    // SAFETY: the planes hold `frames` samples of `F` one after another, the destination as many frames of at least
+    // `first + C` channels of `T`; the way here is the AVX2 table, which is given out where AVX2 is there.
+    let set = unsafe { weave_steps::<F, T, C>(&pointers, base, stride, steps) };
+    (done(steps), set)
+}
+
+/// `planes` names the destination's channels, `first` the first of the source's, `C` of them.
+fn unweave_safe<F: Lay, T: Lay, const C: usize>(
+    from: Area<'_>,
+    to: &mut AreaMut<'_>,
+    first: usize,
+    planes: &[usize],
+) -> (u32, u32) {
+    let frames = from.frames().min(to.frames());
+    let steps = frames as usize / STEP;
+    let stride = from.channels() * F::BYTES;
+    let mut pointers = [std::ptr::null_mut(); C];
+    let whole = C != 2 || from.channels() == 2;
+    let Some(base) = from.interleaved_base() else { return (0, 0) };
+    if from.sample_bytes() != F::BYTES
+        || to.sample_bytes() != T::BYTES
+        || first + C > from.channels()
+        || planes.len() != C
+        || !whole
+    {
+        return (0, 0);
+    }
+    for (pointer, &channel) in pointers.iter_mut().zip(planes) {
+        let plane = to.plane(channel);
+        if plane.step_bytes() != T::BYTES || plane.frames() < frames {
+            return (0, 0);
+        }
+        *pointer = plane.as_ptr();
+    }
+    let base = base.wrapping_add(first * F::BYTES);
+    // SAFETY: as in `weave_safe`, the other way round.
+    let set = unsafe { unweave_steps::<F, T, C>(base, stride, &pointers, steps) };
+    (done(steps), set)
+}
+
+fn done(steps: usize) -> u32 {
+    u32::try_from(steps * STEP).unwrap_or(0)
+}
+
+/// # Safety
+/// AVX2 must be there; `steps * 8` samples of `F` must be readable at each plane, and as many frames of `C` channels of `T`
+/// writable at `to`, `stride` bytes apart.
+#[target_feature(enable = "avx2")]
+unsafe fn weave_steps<F: Lay, T: Lay, const C: usize>(
+    planes: &[*const u8; C],
+    to: *mut u8,
+    stride: usize,
+    steps: usize,
+) -> u32 {
+    let mut set = _mm256_setzero_si256();
+    for step in 0..steps {
+        let mut rows = [_mm256_setzero_si256(); C];
+        for (row, plane) in rows.iter_mut().zip(planes) {
+            // SAFETY: the step lies within the plane.
+            *row = unsafe { F::load(plane.add(step * STEP * F::BYTES)) };
+            set = _mm256_or_si256(set, *row);
+        }
+        let rows = turn(rows, true);
+        // SAFETY: the step lies within the destination.
+        let place = unsafe { to.add(step * STEP * stride) };
+        for (n, row) in rows.into_iter().enumerate() {
+            // Two channels fill a row with four frames, eight with one.
+            let gap = if C == 2 { STEP * T::BYTES } else { stride };
+            // SAFETY: as above.
+            unsafe { T::store(row, place.add(n * gap)) };
+        }
+    }
+    any(set)
+}
+
+/// # Safety
+/// As for [`weave_steps`], the other way round.
+#[target_feature(enable = "avx2")]
+unsafe fn unweave_steps<F: Lay, T: Lay, const C: usize>(
+    from: *const u8,
+    stride: usize,
+    planes: &[*mut u8; C],
+    steps: usize,
+) -> u32 {
+    let mut set = _mm256_setzero_si256();
+    for step in 0..steps {
+        // SAFETY: the step lies within the source.
+        let place = unsafe { from.add(step * STEP * stride) };
+        let mut rows = [_mm256_setzero_si256(); C];
+        for (n, row) in rows.iter_mut().enumerate() {
+            let gap = if C == 2 { STEP * F::BYTES } else { stride };
+            // SAFETY: as above.
+            *row = unsafe { F::load(place.add(n * gap)) };
+            set = _mm256_or_si256(set, *row);
+        }
+        let rows = turn(rows, false);
+        for (row, plane) in rows.into_iter().zip(planes) {
+            // SAFETY: the step lies within the plane.
+            unsafe { T::store(row, plane.add(step * STEP * T::BYTES)) };
+        }
+    }
+    any(set)
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn any(set: __m256i) -> u32 {
+    let half = _mm_or_si128(_mm256_castsi256_si128(set), _mm256_extracti128_si256(set, 1));
+    let pair = _mm_or_si128(half, _mm_shuffle_epi32(half, 0b01_00_11_10));
+    let one = _mm_or_si128(pair, _mm_shuffle_epi32(pair, 0b10_11_00_01));
+    _mm_cvtsi128_si32(one).cast_unsigned()
+}
+
+/// Turns rows of one channel each into rows as they lie interleaved, or back: two channels by zipping, eight as a square.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn turn<const C: usize>(rows: [__m256i; C], weave: bool) -> [__m256i; C] {
+    let mut turned = rows;
+    if C == 2 {
+        let pair = [rows[0], rows[1]];
+        let pair = if weave { zip(pair) } else { unzip(pair) };
+        turned[..2].copy_from_slice(&pair);
+    } else if let Ok(square) = <[__m256i; 8]>::try_from(&rows[..]) {
+        turned.copy_from_slice(&transpose(square)[..C]);
+    }
+    turned
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn zip([a, b]: [__m256i; 2]) -> [__m256i; 2] {
+    let low = _mm256_unpacklo_epi32(a, b);
+    let high = _mm256_unpackhi_epi32(a, b);
+    [_mm256_permute2x128_si256(low, high, 0x20), _mm256_permute2x128_si256(low, high, 0x31)]
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn unzip([a, b]: [__m256i; 2]) -> [__m256i; 2] {
+    let low = _mm256_castsi256_ps(_mm256_permute2x128_si256(a, b, 0x20));
+    let high = _mm256_castsi256_ps(_mm256_permute2x128_si256(a, b, 0x31));
+    [
+        _mm256_castps_si256(_mm256_shuffle_ps(low, high, 0b10_00_10_00)),
+        _mm256_castps_si256(_mm256_shuffle_ps(low, high, 0b11_01_11_01)),
+    ]
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn transpose(r: [__m256i; 8]) -> [__m256i; 8] {
+    let pairs = |a, b| (_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+    let (a0, a1) = pairs(r[0], r[1]);
+    let (a2, a3) = pairs(r[2], r[3]);
+    let (a4, a5) = pairs(r[4], r[5]);
+    let (a6, a7) = pairs(r[6], r[7]);
+    let fours = |a, b| (_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+    let (b0, b1) = fours(a0, a2);
+    let (b2, b3) = fours(a1, a3);
+    let (b4, b5) = fours(a4, a6);
+    let (b6, b7) = fours(a5, a7);
+    let low = |a, b| _mm256_permute2x128_si256(a, b, 0x20);
+    let high = |a, b| _mm256_permute2x128_si256(a, b, 0x31);
+    [
+        low(b0, b4),
+        low(b1, b5),
+        low(b2, b6),
+        low(b3, b7),
+        high(b0, b4),
+        high(b1, b5),
+        high(b2, b6),
+        high(b3, b7),
+    ]
+}
+
+/// How eight samples one after another become a row of left-justified integers, and back.
+trait Lay {
+    const BYTES: usize;
+    /// # Safety
+    /// AVX2 must be there and `8 * BYTES` bytes at `from` readable.
+    unsafe fn load(from: *const u8) -> __m256i;
+    /// # Safety
+    /// AVX2 must be there and `8 * BYTES` bytes at `to` writable.
+    unsafe fn store(row: __m256i, to: *mut u8);
+}
+
+struct Int16;
+struct Int24;
+struct Int24In32;
+struct Int32;
+
+impl Lay for Int16 {
+    const BYTES: usize = 2;
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn load(from: *const u8) -> __m256i {
+        // SAFETY: promised by the caller.
+        let packed = unsafe { _mm_loadu_si128(from.cast()) };
+        _mm256_slli_epi32(_mm256_cvtepi16_epi32(packed), 16)
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn store(row: __m256i, to: *mut u8) {
+        let low = _mm256_srai_epi32(row, 16);
+        let packed = _mm_packs_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
+        // SAFETY: promised by the caller.
+        unsafe { _mm_storeu_si128(to.cast(), packed) };
+    }
+}
+
+impl Lay for Int24 {
+    const BYTES: usize = 3;
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn load(from: *const u8) -> __m256i {
+        // SAFETY: promised by the caller: 24 bytes, the last 16 of which begin at the 8th.
+        let (low, high) =
+            unsafe { (_mm_loadu_si128(from.cast()), _mm_loadu_si128(from.add(8).cast())) };
+        let both = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+        #[rustfmt::skip]
+        let places = _mm256_setr_epi8(
+            -1, 0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11,
+            -1, 4, 5, 6, -1, 7, 8, 9, -1, 10, 11, 12, -1, 13, 14, 15,
+        );
+        _mm256_shuffle_epi8(both, places)
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn store(row: __m256i, to: *mut u8) {
+        #[rustfmt::skip]
+        let places = _mm256_setr_epi8(
+            1, 2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15, -1, -1, -1, -1,
+            1, 2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15, -1, -1, -1, -1,
+        );
+        let halves = _mm256_shuffle_epi8(row, places);
+        let packed = _mm256_permutevar8x32_epi32(halves, _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 3, 7));
+        // SAFETY: promised by the caller: the first 16 of 24 bytes.
+        unsafe { _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(packed)) };
+        // SAFETY: the last 8 of them.
+        unsafe { _mm_storel_epi64(to.add(16).cast(), _mm256_extracti128_si256(packed, 1)) };
+    }
+}
+
+impl Lay for Int24In32 {
+    const BYTES: usize = 4;
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn load(from: *const u8) -> __m256i {
+        // SAFETY: promised by the caller.
+        let row = unsafe { _mm256_loadu_si256(from.cast()) };
+        _mm256_and_si256(row, _mm256_set1_epi32(-256))
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn store(row: __m256i, to: *mut u8) {
+        let row = _mm256_and_si256(row, _mm256_set1_epi32(-256));
+        // SAFETY: promised by the caller.
+        unsafe { _mm256_storeu_si256(to.cast(), row) };
+    }
+}
+
+impl Lay for Int32 {
+    const BYTES: usize = 4;
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn load(from: *const u8) -> __m256i {
+        // SAFETY: promised by the caller.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn store(row: __m256i, to: *mut u8) {
+        // SAFETY: promised by the caller.
+        unsafe { _mm256_storeu_si256(to.cast(), row) };
+    }
+}
