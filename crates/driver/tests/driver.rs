@@ -161,12 +161,13 @@ fn what_a_host_plays_comes_back_bit_for_bit_after_the_latency_it_is_told() {
     }
 }
 
-#[test]
-fn the_legality_of_each_call_is_that_of_the_table() {
+type Call = (&'static str, fn(&Rig) -> Code, [Code; 4]);
+
+/// Each method, and what it answers when loaded, initialised, prepared and running.
+fn calls() -> [Call; 17] {
     use Code as C;
-    type Call = (&'static str, fn(&Rig) -> Code, [Code; 4]);
     let (ok, gone, wrong) = (C::OK, C::NOT_PRESENT, C::INVALID_MODE);
-    let calls: [Call; 17] = [
+    [
         ("init", |r| code(r.driver.init(std::ptr::null_mut())), [ok; 4]),
         ("getChannels", |r| code(r.driver.channels()), [gone, ok, ok, ok]),
         ("getBufferSize", |r| code(r.driver.buffer_size()), [gone, ok, ok, ok]),
@@ -207,8 +208,13 @@ fn the_legality_of_each_call_is_that_of_the_table() {
         ),
         ("start", |r| code(r.driver.start()), [wrong, wrong, ok, ok]),
         ("stop", |r| code(r.driver.stop()), [ok; 4]),
-    ];
-    for (name, call, expected) in calls {
+    ]
+}
+
+#[test]
+fn the_legality_of_each_call_is_that_of_the_table() {
+    let (ok, wrong) = (Code::OK, Code::INVALID_MODE);
+    for (name, call, expected) in calls() {
         for (n, expected) in expected.into_iter().enumerate() {
             let rig = rig();
             let (manners, called) = until(3, Manners::default());

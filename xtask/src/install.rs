@@ -1,0 +1,57 @@
+//! Programs that nobody here wrote, against which tests compare: installed where that may be done, named where not.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// A program and the Debian package that has it.
+pub(crate) struct Tool {
+    pub(crate) program: &'static str,
+    pub(crate) package: &'static str,
+    /// What is not tested without it.
+    pub(crate) reason: &'static str,
+}
+
+/// All of them.
+pub(crate) const TOOLS: [Tool; 3] = [
+    Tool { program: "flac", package: "flac", reason: "FLAC files against an independent decoder" },
+    Tool { program: "sox", package: "sox", reason: "WAV files against an independent decoder" },
+    Tool { program: "strace", package: "strace", reason: "system calls of the device thread" },
+];
+
+fn is_there(program: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).any(|folder| folder.join(program).is_file())
+}
+
+fn quietly(program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Installs what is missing if this user may; what is missing still.
+pub(crate) fn missing() -> Vec<&'static Tool> {
+    let absent = || TOOLS.iter().filter(|tool| !is_there(tool.program)).collect::<Vec<_>>();
+    let wanted = absent();
+    if wanted.is_empty() || !is_there("apt-get") || !may_install() {
+        return wanted;
+    }
+    let packages: Vec<&str> = wanted.iter().map(|tool| tool.package).collect();
+    println!("installing {}", packages.join(", "));
+    let mut arguments = vec!["install", "-y", "--no-install-recommends"];
+    arguments.extend(packages);
+    if !quietly("apt-get", &arguments) {
+        // The lists of a new machine are empty or old.
+        quietly("apt-get", &["update"]);
+        quietly("apt-get", &arguments);
+    }
+    absent()
+}
+
+/// Only the administrator installs, and only into the system's own place.
+fn may_install() -> bool {
+    let output = Command::new("id").arg("-u").output();
+    let is_administrator = output.is_ok_and(|output| output.stdout.starts_with(b"0"));
+    is_administrator && Path::new("/var/lib/dpkg").is_dir()
+}

@@ -1,0 +1,68 @@
+//! What `cargo xtask test` does, step by step. The same at home and in CI; only there a skipped step is a failure.
+
+use crate::{install, tidy};
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+fn cargo(root: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(program);
+    command.current_dir(root).args(arguments).envs(environment.iter().copied());
+    let status = command.status().with_context(|| format!("cargo {}", arguments.join(" ")))?;
+    if !status.success() {
+        bail!("`cargo {}` failed", arguments.join(" "));
+    }
+    Ok(())
+}
+
+fn step(name: &str, body: impl FnOnce() -> Result<()>) -> Result<()> {
+    println!("== {name}");
+    let begin = Instant::now();
+    body()?;
+    println!("== {name}: done in {:.0} s", begin.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Everything that must hold before a commit.
+pub(crate) fn test(root: &Path, strict: bool) -> Result<()> {
+    let missing = install::missing();
+    for tool in &missing {
+        println!(
+            "SKIPPED {}: {} is not installed (Debian package {})",
+            tool.reason, tool.program, tool.package
+        );
+    }
+    if strict && !missing.is_empty() {
+        bail!("in CI nothing may be skipped");
+    }
+    // Tests that need a program fail without it if this is set, and skip themselves, saying so, if it is not.
+    let environment: &[(&str, &str)] =
+        if missing.is_empty() { &[("BAREWIRE_ALL", "1")] } else { &[] };
+    step("format", || cargo(root, &["fmt", "--all", "--check"], &[]))?;
+    step("tidy", || tidy::run(root))?;
+    step("lints", || {
+        cargo(
+            root,
+            &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"],
+            &[],
+        )
+    })?;
+    step("documentation", || {
+        let flags = [("RUSTDOCFLAGS", "-D warnings")];
+        cargo(root, &["doc", "--workspace", "--no-deps", "--quiet"], &flags)
+    })?;
+    // The shared object, for the tests that load it as a stranger does.
+    step("driver", || cargo(root, &["build", "--quiet", "-p", "barewire-door"], &[]))?;
+    step("tests", || cargo(root, &["test", "--workspace"], environment))?;
+    if !missing.is_empty() {
+        println!("{} things were skipped, see above", missing.len());
+    }
+    Ok(())
+}
+
+/// All benchmarks.
+pub(crate) fn bench(root: &Path) -> Result<()> {
+    cargo(root, &["bench", "--workspace"], &[])
+}
