@@ -45,14 +45,17 @@ fn frames_for(channels: u16) -> usize {
 }
 
 /// A row of the table; what is missed says so.
-fn row(name: &str, channels: u16, rate: f64, share: f64, target: Option<(f64, bool)>) {
+fn row(name: &str, channels: u16, rate: f64, share: Option<f64>, target: Option<(f64, bool)>) {
     let (target, mark) = match target {
-        Some((least, true)) => (format!("{:.0} %", least * 100.0), share >= least),
+        Some((least, true)) => {
+            (format!("{:.0} %", least * 100.0), share.is_some_and(|s| s >= least))
+        }
         Some((least, false)) => (format!("{least} Gsamples/s"), rate >= least),
         None => (String::new(), true),
     };
     let mark = if mark { "" } else { "missed" };
-    println!("| {name} | {channels} | {rate:.2} | {:.0} % | {target} | {mark} |", share * 100.0);
+    let share = share.map(|share| format!("{:.0} %", share * 100.0)).unwrap_or_default();
+    println!("| {name} | {channels} | {rate:.2} | {share} | {target} | {mark} |");
 }
 
 fn conversions(tier: Tier, channels: u16) {
@@ -76,7 +79,7 @@ fn conversions(tier: Tier, channels: u16) {
             } else {
                 format!("interleaved {device} → planar {host}")
             };
-            row(&name, channels, rate, share, target);
+            row(&name, channels, rate, Some(share), target);
         }
     }
 }
@@ -115,9 +118,15 @@ fn conversion(
 
 fn mixing(tier: Tier) {
     let sum = mix(tier, 8, INT32, INT32, Dither::Off, 1.0);
-    row("sum of 8 clients, int32 → int32, source samples", 2, sum.1, sum.0, Some((10.0, false)));
+    row(
+        "sum of 8 clients, int32 → int32, source samples",
+        2,
+        sum.1,
+        Some(sum.0),
+        Some((10.0, false)),
+    );
     let gain = mix(tier, 8, FLOAT32, INT32, Dither::Off, 0.7);
-    row("mix of 8 clients, float32 × gain → int32, source samples", 2, gain.1, gain.0, None);
+    row("mix of 8 clients, float32 × gain → int32, source samples", 2, gain.1, Some(gain.0), None);
     for (name, dither, least) in [
         ("no", Dither::Off, None),
         ("flat TPDF", Dither::Flat, Some((3.0, false))),
@@ -125,11 +134,20 @@ fn mixing(tier: Tier) {
         ("shaped", Dither::Shaped, Some((0.3, false))),
     ] {
         let (share, rate) = mix(tier, 1, FLOAT32, INT16, dither, 0.7);
-        row(&format!("float32 × gain → int16, {name} dither"), 2, rate, share, least);
-        let rate = barewire_dsp::bench::rounding(tier, dither, &mut |run| {
-            timing::giga(barewire_dsp::bench::ROUNDING_SAMPLES, timing::best(run))
-        });
-        row(&format!("the rounding alone, {name} dither, bus → int16"), 2, rate, 0.0, least);
+        row(&format!("float32 × gain → int16, {name} dither"), 2, rate, Some(share), least);
+        for channels in [2, 8] {
+            let samples = usize::from(channels) * barewire_dsp::bench::ROUNDING_FRAMES;
+            let rate = barewire_dsp::bench::rounding(tier, channels, dither, &mut |run| {
+                timing::giga(samples, timing::best(run))
+            });
+            row(
+                &format!("the rounding alone, {name} dither, bus → int16"),
+                channels,
+                rate,
+                None,
+                least,
+            );
+        }
     }
 }
 

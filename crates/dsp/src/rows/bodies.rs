@@ -9,10 +9,10 @@ use crate::shape::{LANES, SHAPE_TAPS, Shape};
 use barewire_rt::{Area, AreaMut};
 
 /// 2^31: a left-justified integer of this magnitude is full scale.
-const FULL_SCALE: f64 = 2_147_483_648.0;
+pub(super) const FULL_SCALE: f64 = 2_147_483_648.0;
 /// 1.5·2^52: adding it leaves no room for a fraction, so the sum is rounded half to even and the low 32 bits of its
 /// significand are the integer.
-const ROUNDER: f64 = 6_755_399_441_055_744.0;
+pub(super) const ROUNDER: f64 = 6_755_399_441_055_744.0;
 
 /// Where sample `n` lies.
 ///
@@ -424,13 +424,26 @@ pub(super) fn shape(
     shape: &mut Shape,
     to: &mut Block<i32>,
 ) -> u64 {
+    shape_from(0, bus, noise, bits, shape, to)
+}
+
+/// As [`shape`], from a frame of the block on.
+#[inline(always)]
+pub(super) fn shape_from(
+    start: usize,
+    bus: [&[f64]; LANES],
+    noise: &Block<f64>,
+    bits: u32,
+    shape: &mut Shape,
+    to: &mut Block<i32>,
+) -> u64 {
     let target = Target::of(bits);
     let frames = bus.iter().fold(BLOCK_FRAMES, |least, row| least.min(row.len()));
     let bus = bus.map(|row| &row[..frames]);
     let taps = shape.taps;
     let mut ahead = shape.ahead;
     let mut clamped = 0;
-    for n in 0..frames {
+    for n in start..frames {
         let mut error = [0.0; LANES];
         let mut rounded = [0.0; LANES];
         for lane in 0..LANES {
@@ -438,9 +451,12 @@ pub(super) fn shape(
             let exact = bus[lane][n] * target.scale;
             let noisy = exact + noise[lane][n];
             rounded[lane] = ((noisy + ahead[0][lane]) + ROUNDER) - ROUNDER;
-            error[lane] = rounded[lane] - (exact + ahead[0][lane]);
+            let wanted = exact + ahead[0][lane];
+            error[lane] = rounded[lane] - wanted;
+            // taps[0] · error in two parts, so that the next frame need not wait for their difference.
+            ahead[0][lane] = (ahead[1][lane] - taps[0] * wanted) + taps[0] * rounded[lane];
         }
-        for tap in 0..SHAPE_TAPS {
+        for tap in 1..SHAPE_TAPS {
             for lane in 0..LANES {
                 ahead[tap][lane] = ahead[tap + 1][lane] + taps[tap] * error[lane];
             }

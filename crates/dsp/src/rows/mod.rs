@@ -10,6 +10,8 @@
 mod bodies;
 pub(crate) mod bytes;
 mod containers;
+#[cfg(target_arch = "x86_64")]
+mod shaped;
 mod tiers;
 #[cfg(target_arch = "x86_64")]
 mod weave;

@@ -2,9 +2,9 @@
 
 use super::bodies;
 use super::containers::{Integer, of_format};
-use super::{Block, Rows, Tier};
+use super::{Rows, Tier};
 use crate::noise::Noise;
-use crate::shape::{LANES, Shape};
+
 use barewire_rt::{Area, AreaMut};
 use barewire_types::{ByteOrder, Encoding};
 
@@ -35,7 +35,7 @@ macro_rules! compiled {
 }
 
 macro_rules! tier {
-    ($module:ident, $tier:expr, $feature:tt, $weave:expr, $unweave:expr) => {
+    ($module:ident, $tier:expr, $feature:tt, $weave:expr, $unweave:expr, $shape:expr) => {
         mod $module {
             use super::*;
 
@@ -65,7 +65,6 @@ macro_rules! tier {
                 dot(a: &[f64], b: &[f64]) -> f64;
                 filter_two(rows: &[f64], x: f64, channels: [&[f64]; 2]) -> [f64; 2];
                 round(bus: &[f64], bits: u32, to: &mut [i32]) -> u32;
-                shape(bus: [&[f64]; LANES], noise: &Block<f64>, bits: u32, shape: &mut Shape, to: &mut Block<i32>) -> u64;
                 count_ends(samples: &[i32], bits: u32) -> u32;
             }
 
@@ -108,18 +107,25 @@ macro_rules! tier {
                 coefficients,
                 dot,
                 filter_two,
-                shape,
+                shape: $shape,
                 count_ends,
             };
         }
     };
 }
 
-tier!(plain, Tier::Plain, (), |_, _, _| None, |_, _, _| None);
+tier!(plain, Tier::Plain, (), |_, _, _| None, |_, _, _| None, bodies::shape);
 #[cfg(target_arch = "x86_64")]
-tier!(sse41, Tier::Sse41, ("sse4.1"), |_, _, _| None, |_, _, _| None);
+tier!(sse41, Tier::Sse41, ("sse4.1"), |_, _, _| None, |_, _, _| None, bodies::shape);
 #[cfg(target_arch = "x86_64")]
-tier!(avx2, Tier::Avx2, ("avx2"), crate::rows::weave::weave, crate::rows::weave::unweave);
+tier!(
+    avx2,
+    Tier::Avx2,
+    ("avx2"),
+    crate::rows::weave::weave,
+    crate::rows::weave::unweave,
+    crate::rows::shaped::shape
+);
 
 impl Tier {
     /// The best that this processor has.
