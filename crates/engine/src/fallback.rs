@@ -196,7 +196,8 @@ impl Fallback {
     }
 
     fn tell(&mut self, kind: EventKind) {
-        let event = EngineEvent { kind, position_frames: self.position, at_ns: self.at_ns };
+        let event =
+            EngineEvent { kind, client: None, position_frames: self.position, at_ns: self.at_ns };
         if let Some(events) = &mut self.events {
             events.push(event);
         }

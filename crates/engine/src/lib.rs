@@ -10,17 +10,25 @@
 
 #![forbid(unsafe_code)]
 
+mod choice;
 mod client;
 mod engine;
 mod fallback;
 mod fifo;
+mod guests;
 mod latency;
+mod outputs;
+mod pack;
 mod plan;
+mod seat;
 mod telemetry;
+mod timeline;
 
 pub use client::{BlockTime, Client, Output};
 pub use engine::{End, Engine, Flow, Links};
 pub use fallback::{Fallback, FallbackControl};
+pub use guests::Guests;
 pub use latency::latency;
-pub use plan::{ClientPlan, OutputMode, Plan};
+pub use plan::{ClientPlan, MAX_CLIENTS, OutputMode, Plan};
+pub use seat::{Seat, SeatControl};
 pub use telemetry::{EngineEvent, EventKind, Snapshot, Telemetry};

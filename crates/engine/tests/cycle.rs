@@ -93,7 +93,7 @@ fn plan(block_frames: u32, mode: OutputMode) -> Plan {
     let all: Vec<Option<u16>> = (0..CHANNELS as u16).map(Some).collect();
     let format = SampleFormat::INT32;
     let client = ClientPlan { format, inputs: all.clone(), outputs: all, output_mode: mode };
-    Plan { block_frames, client, is_shared: false }
+    Plan::one(block_frames, client)
 }
 
 struct Rig {
@@ -113,7 +113,7 @@ fn rig(
     let (writer, events) = events(1024);
     let links = Links { system: system.clone(), telemetry: telemetry.clone(), events: writer };
     let plan = plan(client.block as u32, mode);
-    let mut engine = Engine::compile(&plan, stream, Box::new(client), links).unwrap();
+    let mut engine = Engine::compile(&plan, stream, vec![Box::new(client)], links).unwrap();
     engine.start().unwrap();
     Rig { system, engine, telemetry, events }
 }

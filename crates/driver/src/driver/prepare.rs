@@ -153,7 +153,7 @@ impl Core {
             Fallback::new(stream, system.clone(), self.telemetry.clone(), stream_events);
         let waker = stream.waker();
         let links = Links { system, telemetry: self.telemetry.clone(), events };
-        let engine = Engine::compile(plan, Box::new(stream), Box::new(client), links)?;
+        let engine = Engine::compile(plan, Box::new(stream), vec![Box::new(client)], links)?;
         Ok((engine, control, waker))
     }
 }
@@ -176,7 +176,7 @@ fn plan(offer: &Offer, config: &Config, inputs: &Bank, outputs: &Bank, frames: u
         outputs: devices(&offer.output, outputs),
         output_mode: config.output_mode,
     };
-    Plan { block_frames: frames, client, is_shared: false }
+    Plan::one(frames, client)
 }
 
 fn open_request(offer: &Offer, config: &Config, rate: RateHz, frames: u32) -> OpenRequest {
