@@ -2,11 +2,11 @@
 //!
 //! Why these figures: `docs/resampling.md`.
 
-/// Taps on each side of an output frame, in frames of the slower rate. The Kaiser window of [`BETA`] over 2 × 64 frames has a
-/// transition of 0.085 of the slower rate, which ends where a 20 kHz tone at 44.1 kHz has its first image.
-const HALF_TAPS: usize = 64;
-/// The Kaiser window's parameter for 165 dB of attenuation: 0.1102 · (165 − 8.7).
-const BETA: f64 = 17.2;
+/// Taps on each side of an output frame, in frames of the slower rate. The Kaiser window of [`BETA`] over 2 × 56 frames has a
+/// transition of 0.093 of the slower rate: from 20 kHz at 44.1 kHz to where a 20 kHz tone has its first image.
+const HALF_TAPS: usize = 56;
+/// The Kaiser window's parameter for 157 dB of attenuation: 0.1102 · (157 − 8.7).
+const BETA: f64 = 16.3;
 /// Pieces that the filter has between two taps when the rate does not fall. A cubic over 1/64 of a frame misses a sinc by
 /// less than −170 dB of its height.
 const PIECES: usize = 64;

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a bench may stop with a reason")]
 
+#[cfg(feature = "peers")]
+mod peers;
 mod resamplers;
 mod timing;
 
@@ -25,7 +27,7 @@ fn main() {
         Some(_) => Tier::Sse41,
         None => Tier::best(),
     };
-    println!("Kernels on {tier:?}, in cache\n");
+    println!("Kernels on {tier:?}, in cache, copies of {COPY_BYTES} bytes on the wider side\n");
     println!("| kernel | channels | Gsamples/s | of memcpy | target | |");
     println!("|---|---|---|---|---|---|");
     for channels in [2, 8] {
@@ -40,9 +42,8 @@ fn routes(channels: u16) -> Vec<Route> {
     (0..channels).map(|n| Route { from: n, to: n }).collect()
 }
 
-fn frames_for(channels: u16) -> usize {
-    1024 / usize::from(channels)
-}
+/// Bytes of the wider side of a copy: source and destination fit the smallest L1 cache in use together.
+const COPY_BYTES: usize = 8192;
 
 /// A row of the table; what is missed says so.
 fn row(name: &str, channels: u16, rate: f64, share: Option<f64>, target: Option<(f64, bool)>) {
@@ -91,7 +92,8 @@ fn conversion(
     channels: u16,
     to_device: bool,
 ) -> (f64, f64) {
-    let (count, frames) = (usize::from(channels), frames_for(channels));
+    let count = usize::from(channels);
+    let frames = COPY_BYTES / (count * device.bytes().max(host.bytes()));
     let frames_u32 = u32::try_from(frames).unwrap();
     let (from, to) = if to_device { (host, device) } else { (device, host) };
     let copier = Copier::new(from, to, channels, channels, &routes(channels), Rest::Silence);

@@ -82,7 +82,15 @@ fn weave_safe<F: Lay, T: Lay, const C: usize>(
     let base = base.wrapping_add(first * T::BYTES);
     // SAFETY: the planes hold `frames` samples of `F` one after another, the destination as many frames of at least
     // `first + C` channels of `T`; the way here is the AVX2 table, which is given out where AVX2 is there.
-    let set = unsafe { weave_steps::<F, T, C>(&pointers, base, stride, steps) };
+    let set = unsafe {
+        if F::IS_INT16 && T::IS_INT16 {
+            // Nothing can be lost.
+            weave_16(&pointers, base, stride, steps);
+            0
+        } else {
+            weave_steps::<F, T, C>(&pointers, base, stride, steps)
+        }
+    };
     (done(steps), set)
 }
 
@@ -116,7 +124,14 @@ fn unweave_safe<F: Lay, T: Lay, const C: usize>(
     }
     let base = base.wrapping_add(first * F::BYTES);
     // SAFETY: as in `weave_safe`, the other way round.
-    let set = unsafe { unweave_steps::<F, T, C>(base, stride, &pointers, steps) };
+    let set = unsafe {
+        if F::IS_INT16 && T::IS_INT16 {
+            unweave_16(base, stride, &pointers, steps);
+            0
+        } else {
+            unweave_steps::<F, T, C>(base, stride, &pointers, steps)
+        }
+    };
     (done(steps), set)
 }
 
@@ -182,6 +197,130 @@ unsafe fn unweave_steps<F: Lay, T: Lay, const C: usize>(
         }
     }
     any(set)
+}
+
+/// [`weave_steps`] of 16-bit samples as they are, which fill half a vector.
+///
+/// # Safety
+/// As for [`weave_steps`].
+#[target_feature(enable = "avx2")]
+unsafe fn weave_16<const C: usize>(
+    planes: &[*const u8; C],
+    to: *mut u8,
+    stride: usize,
+    steps: usize,
+) {
+    let pairs = if C == 2 { steps / 2 } else { 0 };
+    for pair in 0..pairs {
+        // SAFETY: two steps lie within the planes.
+        let [a, b] = [0, 1].map(|n| unsafe { _mm256_loadu_si256(planes[n].add(pair * 32).cast()) });
+        let (low, high) = (_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b));
+        let first = _mm256_permute2x128_si256(low, high, 0x20);
+        let second = _mm256_permute2x128_si256(low, high, 0x31);
+        // SAFETY: two steps of two channels lie within the destination.
+        let place = unsafe { to.add(pair * 64) };
+        // SAFETY: as above.
+        unsafe { _mm256_storeu_si256(place.cast(), first) };
+        // SAFETY: as above.
+        unsafe { _mm256_storeu_si256(place.add(32).cast(), second) };
+    }
+    for step in 2 * pairs..steps {
+        // SAFETY: the step lies within the planes.
+        let rows = planes.map(|plane| unsafe { _mm_loadu_si128(plane.add(step * 16).cast()) });
+        // SAFETY: the step lies within the destination.
+        let place = unsafe { to.add(step * STEP * stride) };
+        for (n, row) in turn_16(rows, true).into_iter().enumerate() {
+            let gap = if C == 2 { 16 } else { stride };
+            // SAFETY: as above.
+            unsafe { _mm_storeu_si128(place.add(n * gap).cast(), row) };
+        }
+    }
+}
+
+/// [`unweave_steps`] of 16-bit samples as they are.
+///
+/// # Safety
+/// As for [`weave_steps`].
+#[target_feature(enable = "avx2")]
+unsafe fn unweave_16<const C: usize>(
+    from: *const u8,
+    stride: usize,
+    planes: &[*mut u8; C],
+    steps: usize,
+) {
+    let pairs = if C == 2 { steps / 2 } else { 0 };
+    for pair in 0..pairs {
+        // SAFETY: two steps of two channels lie within the source.
+        let [a, b] =
+            [0, 32].map(|at| unsafe { _mm256_loadu_si256(from.add(pair * 64 + at).cast()) });
+        let places = _mm256_broadcastsi128_si256(even_then_odd());
+        let (a, b) = (_mm256_shuffle_epi8(a, places), _mm256_shuffle_epi8(b, places));
+        let (even, odd) = (_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+        for (plane, row) in planes.iter().zip([even, odd]) {
+            let row = _mm256_permute4x64_epi64(row, 0b11_01_10_00);
+            // SAFETY: two steps lie within the plane.
+            unsafe { _mm256_storeu_si256(plane.add(pair * 32).cast(), row) };
+        }
+    }
+    for step in 2 * pairs..steps {
+        // SAFETY: the step lies within the source.
+        let place = unsafe { from.add(step * STEP * stride) };
+        let gap = if C == 2 { 16 } else { stride };
+        let rows: [__m128i; C] = std::array::from_fn(|n| {
+            // SAFETY: as above.
+            unsafe { _mm_loadu_si128(place.add(n * gap).cast()) }
+        });
+        for (row, plane) in turn_16(rows, false).into_iter().zip(planes) {
+            // SAFETY: the step lies within the plane.
+            unsafe { _mm_storeu_si128(plane.add(step * 16).cast(), row) };
+        }
+    }
+}
+
+/// Where the bytes of even samples go, below, and those of odd ones, above.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn even_then_odd() -> __m128i {
+    _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15)
+}
+
+/// As [`turn`], of 16-bit samples.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn turn_16<const C: usize>(rows: [__m128i; C], weave: bool) -> [__m128i; C] {
+    let mut turned = rows;
+    if C == 2 {
+        let (a, b) = (rows[0], rows[1]);
+        (turned[0], turned[1]) = if weave {
+            (_mm_unpacklo_epi16(a, b), _mm_unpackhi_epi16(a, b))
+        } else {
+            let places = even_then_odd();
+            let (a, b) = (_mm_shuffle_epi8(a, places), _mm_shuffle_epi8(b, places));
+            (_mm_unpacklo_epi64(a, b), _mm_unpackhi_epi64(a, b))
+        };
+    } else if let Ok(square) = <[__m128i; 8]>::try_from(&rows[..]) {
+        turned.copy_from_slice(&transpose_16(square)[..C]);
+    }
+    turned
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn transpose_16(r: [__m128i; 8]) -> [__m128i; 8] {
+    let pairs = |a, b| (_mm_unpacklo_epi16(a, b), _mm_unpackhi_epi16(a, b));
+    let (a0, a1) = pairs(r[0], r[1]);
+    let (a2, a3) = pairs(r[2], r[3]);
+    let (a4, a5) = pairs(r[4], r[5]);
+    let (a6, a7) = pairs(r[6], r[7]);
+    let fours = |a, b| (_mm_unpacklo_epi32(a, b), _mm_unpackhi_epi32(a, b));
+    let (b0, b1) = fours(a0, a2);
+    let (b2, b3) = fours(a1, a3);
+    let (b4, b5) = fours(a4, a6);
+    let (b6, b7) = fours(a5, a7);
+    let eights = |a, b| [_mm_unpacklo_epi64(a, b), _mm_unpackhi_epi64(a, b)];
+    let ([c0, c1], [c2, c3]) = (eights(b0, b4), eights(b1, b5));
+    let ([c4, c5], [c6, c7]) = (eights(b2, b6), eights(b3, b7));
+    [c0, c1, c2, c3, c4, c5, c6, c7]
 }
 
 #[target_feature(enable = "avx2")]
@@ -257,6 +396,7 @@ fn transpose(r: [__m256i; 8]) -> [__m256i; 8] {
 /// How eight samples one after another become a row of left-justified integers, and back.
 trait Lay {
     const BYTES: usize;
+    const IS_INT16: bool = false;
     /// # Safety
     /// AVX2 must be there and `8 * BYTES` bytes at `from` readable.
     unsafe fn load(from: *const u8) -> __m256i;
@@ -272,6 +412,7 @@ struct Int32;
 
 impl Lay for Int16 {
     const BYTES: usize = 2;
+    const IS_INT16: bool = true;
 
     #[target_feature(enable = "avx2")]
     #[inline]
