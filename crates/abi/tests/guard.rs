@@ -282,6 +282,22 @@ fn a_driver_that_leaves_a_channel_without_buffers_is_found_out() {
     assert_eq!(raw.seen.last(), "dispose");
 }
 
+#[test]
+fn buffers_that_are_in_use_are_not_taken_from_the_array_that_holds_them() {
+    for (manner, left) in [(Manner::HasBuffers, 8), (Manner::Refuses, 0)] {
+        let raw = Raw::<Unix>::new(manner);
+        let half = ptr::without_provenance_mut(8);
+        let mut info = BufferInfo::<Unix> { is_input: 1, channel: 0, buffers: [half; 2] };
+        let callbacks = callbacks::<Unix>();
+        // SAFETY: one entry, as told.
+        let code = unsafe {
+            (raw.table.create_buffers)(raw.this, &raw mut info, 1, 64, &raw const callbacks)
+        };
+        assert!(code < 0);
+        assert_eq!(info.buffers.map(<*mut c_void>::addr), [left; 2]);
+    }
+}
+
 static LET_GO: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 
 unsafe extern "C" fn let_go(_: i64, _: i64, _: *mut c_void, _: *mut f64) -> i64 {

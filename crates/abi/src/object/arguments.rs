@@ -5,7 +5,7 @@ use crate::MAX_BUFFERS;
 use crate::callbacks::{HostCallbacks, RawCallbacks};
 use crate::constants::Code;
 use crate::dialect::{Dialect, Long};
-use crate::driver::{AsioDriver, AsioError, AsioResult, BufferRequest};
+use crate::driver::{AsioDriver, AsioError, AsioResult, BufferRequest, Halves};
 use crate::layout::{BufferInfo, Callbacks, ChannelInfo, ClockSource};
 use crate::text::write_text;
 use std::ffi::c_void;
@@ -152,22 +152,35 @@ pub(super) fn create<D: Dialect>(
             put(info, raw);
         }
     };
-    // Until the driver says otherwise there are none: what stood there before would look like an answer.
-    (0..count).for_each(|n| place(n, [ptr::null_mut(); 2]));
+    let made = made(driver, &wanted, frames, callbacks);
+    match &made {
+        Ok(made) => made.iter().enumerate().for_each(|(n, h)| place(n, h.map(<*mut u8>::cast))),
+        // There are buffers already, and this may be the very array that holds them.
+        Err(error) if error.code == Code::INVALID_MODE => {}
+        // What stood there before would look like an answer.
+        Err(_) => (0..count).for_each(|n| place(n, [ptr::null_mut(); 2])),
+    }
+    made.map(|_| ())
+}
+
+/// As many halves as are wanted, or none.
+fn made<D: Dialect>(
+    driver: &impl AsioDriver,
+    wanted: &[BufferRequest],
+    frames: i32,
+    callbacks: *const Callbacks<D>,
+) -> AsioResult<Vec<Halves>> {
     let callbacks = get(callbacks)?;
     if callbacks.buffer_switch.is_none() {
         let text = "the host gave no function to be called for each block";
         return Err(AsioError::new(Code::INVALID_PARAMETER, text));
     }
     let host: Arc<dyn HostCallbacks> = Arc::new(RawCallbacks(callbacks));
-    let made = driver.create_buffers(&wanted, frames, host)?;
-    if made.len() != count {
+    let made = driver.create_buffers(wanted, frames, host)?;
+    if made.len() != wanted.len() {
         driver.dispose_buffers()?;
         let text = "a defect of the driver itself: a channel was left without buffers";
         return Err(AsioError::new(Code::HW_MALFUNCTION, text));
     }
-    for (n, halves) in made.iter().enumerate() {
-        place(n, halves.map(<*mut u8>::cast));
-    }
-    Ok(())
+    Ok(made)
 }

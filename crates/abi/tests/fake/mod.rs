@@ -39,6 +39,8 @@ pub enum Manner {
     Asks,
     /// Makes one entry less than wanted.
     Forgets,
+    /// Says that there are buffers already.
+    HasBuffers,
 }
 
 pub struct Fake {
@@ -142,6 +144,9 @@ impl AsioDriver for Fake {
             host.message(2, 0);
             let released = self.seen.released.load(Ordering::SeqCst);
             self.seen.calls.lock().unwrap().push(format!("after the question: {released}"));
+        }
+        if self.manner == Manner::HasBuffers {
+            return Err(AsioError::new(Code::INVALID_MODE, "there are buffers already"));
         }
         *self.seen.host.lock().unwrap() = Some(host);
         let mut memory = self.memory.lock().unwrap();
