@@ -328,13 +328,13 @@ impl Session {
         let blocks = run.notices.statistics().blocks;
         run.wanted.store(true, Ordering::SeqCst);
         let code = self.driver()?.start();
+        run.notices.settle(self.manners.settling);
         if code != Code::OK {
             let error = refusal(self.driver()?, &self.name, "start", code);
             self.end_run()?;
             return Err(error);
         }
         self.running = true;
-        run.notices.settle(self.manners.settling);
         let until = Instant::now() + self.manners.first_block;
         while run.notices.blocks.load(Ordering::Acquire) == blocks {
             if Instant::now() >= until {
@@ -429,7 +429,6 @@ impl Session {
         let Some(prepared) = &self.prepared else { return Ok(()) };
         let run = &prepared.slot.run;
         run.wanted.store(false, Ordering::SeqCst);
-        run.notices.unsettle();
         if prepared.slot.wait_outside(DRAIN_LIMIT) && run.put(None) {
             Ok(())
         } else {

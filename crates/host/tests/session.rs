@@ -5,6 +5,7 @@
 mod fake;
 
 use barewire_abi::BufferSize;
+use barewire_abi::constants::message;
 use barewire_host::{
     Block, BlockSize, Direction, Event, Manners as HostManners, Request, SLOTS, Session, Source,
     probe,
@@ -217,7 +218,19 @@ fn requests_wait_until_they_are_asked_for_and_habitual_ones_are_only_counted() {
     assert_eq!(session.poll(), []);
     let counted = session.statistics();
     assert_eq!((counted.ignored_requests, counted.overloads), (1, 1));
-    session.set_sample_rate(44_100.0).unwrap();
+}
+
+#[test]
+fn a_request_at_each_start_is_habit_and_one_between_is_meant() {
+    let (mut session, seen) = open(Manners { reset_at_start: true, ..Manners::default() });
+    session.prepare(&both()).unwrap();
+    for _ in 0..2 {
+        session.start(watcher().0).unwrap();
+        session.stop().unwrap();
+    }
+    assert_eq!((session.poll(), session.statistics().ignored_requests), (vec![], 2));
+    seen.host.lock().unwrap().as_ref().unwrap().message(message::RESET_REQUEST, 0);
+    assert_eq!(session.poll(), [Event::ResetWanted]);
 }
 
 #[test]

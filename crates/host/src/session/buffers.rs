@@ -143,6 +143,7 @@ fn checked(
     // The latencies depend on it, so it is asked before they are.
     let output_ready = session.manners.output_ready && driver.output_ready() == Code::OK;
     run.output_ready.store(output_ready, Ordering::SeqCst);
+    run.notices.settle(session.manners.settling);
     Ok(Shape {
         frames,
         rate_hz: session.sample_rate().unwrap_or(0.0),

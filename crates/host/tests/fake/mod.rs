@@ -85,6 +85,7 @@ impl Default for Manners {
 #[derive(Default)]
 pub struct Seen {
     pub calls: Mutex<Vec<String>>,
+    pub host: Mutex<Option<Arc<dyn HostCallbacks>>>,
     pub readies: AtomicUsize,
     pub alive: AtomicI32,
     /// The outputs' first bytes after each block, in order.
@@ -118,7 +119,6 @@ struct Running {
     stop: AtomicBool,
     timed: bool,
     halves: Vec<[usize; 2]>,
-    bytes: usize,
 }
 
 pub const BYTES: usize = 4;
@@ -291,6 +291,7 @@ impl AsioDriver for Fake {
             && host.message(message::SUPPORTS_TIME_INFO, 0) == 1;
         assert_eq!(host.message(message::ENGINE_VERSION, 0), 2);
         assert_eq!(host.message(message::SUPPORTS_TIME_CODE, 0), 0);
+        *self.seen.host.lock().unwrap() = Some(host.clone());
         let bytes = usize::try_from(frames).unwrap() * BYTES;
         let half = || vec![0xEE_u8; bytes].into_boxed_slice();
         let mut memory: Vec<_> = wanted.iter().map(|_| [half(), half()]).collect();
@@ -302,7 +303,7 @@ impl AsioDriver for Fake {
             *pointers.last_mut().unwrap() = [std::ptr::null_mut(); 2];
         }
         let frames = u64::try_from(frames).unwrap();
-        let run = Running { host, frames, stop: AtomicBool::new(false), timed, halves, bytes };
+        let run = Running { host, frames, stop: AtomicBool::new(false), timed, halves };
         *self.run.lock().unwrap() = Some(Arc::new(run));
         *self.memory.lock().unwrap() = memory;
         Ok(pointers)
