@@ -5,8 +5,11 @@ mod builtin;
 mod decode;
 mod devices;
 mod drivers;
+mod exchange;
 mod feed;
 mod play;
+mod prove;
+mod record;
 mod say;
 
 use anyhow::Result;
@@ -58,6 +61,14 @@ enum Action {
     Drivers,
     /// Play files of music: FLAC, WAV, AIFF, ALAC, MP3, Ogg Vorbis.
     Play(play::Options),
+    /// Record the inputs to a WAV file.
+    Record(record::Record),
+    /// Play a sine.
+    Tone(record::Tone),
+    /// Send patterns from the outputs round to the inputs, and say what became of them.
+    Verify(prove::Verify),
+    /// Measure the way from outputs to inputs, beside what the driver reports.
+    Latency(prove::Latency),
     /// Register the driver, so that other programs find it.
     Register(drivers::Register),
     /// Take the registration back.
@@ -84,6 +95,10 @@ fn run(command: &Command) -> Result<()> {
         Action::Devices => devices::run(global),
         Action::Drivers => drivers::list(global),
         Action::Play(options) => play::run(global, options),
+        Action::Record(options) => record::record(global, options),
+        Action::Tone(options) => record::tone(global, options),
+        Action::Verify(options) => prove::verify(global, options),
+        Action::Latency(options) => prove::latency(global, options),
         Action::Register(options) => drivers::register(global, options),
         Action::Unregister(options) => drivers::unregister(global, options),
         Action::ProbeChild { driver } => drivers::probe_child(global, driver),
