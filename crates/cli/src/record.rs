@@ -3,7 +3,7 @@
 use crate::{Global, builtin, say};
 use anyhow::{Context, Result, anyhow, bail};
 use barewire_dsp::{Copier, Rest, Route};
-use barewire_host::{Block, BlockSize, Request, Session};
+use barewire_host::{Block, BlockSize, Player, Request, Session};
 use barewire_rt::{Area, AreaMut};
 use barewire_types::{RateHz, SampleFormat};
 use barewire_virtual::wav;
@@ -127,45 +127,16 @@ pub(crate) fn record(global: &Global, options: &Record) -> Result<()> {
     let file = File::create(&options.file)
         .with_context(|| format!("{} cannot be written", options.file.display()))?;
     let mut writer = wav::Writer::new(file, rate, u16::try_from(channels)?, format)?;
-    let (mut producer, mut consumer) =
-        rtrb::RingBuffer::<u8>::new(frame_bytes * rate.get() as usize * AHEAD_SECONDS);
     let lost = Arc::new(AtomicU64::new(0));
-    let (its_lost, is_patient) = (lost.clone(), chosen.is_simulated);
-    let mut staging = vec![0_u8; shape.frames as usize * frame_bytes];
-    session.start(Box::new(move |block: Block<'_>| {
-        copier.run(block.inputs(), AreaMut::from_slice(&mut staging, channels, format.bytes()));
-        while is_patient && producer.slots() < staging.len() && !producer.is_abandoned() {
-            std::thread::sleep(Duration::from_micros(200));
-        }
-        match producer.write_chunk(staging.len()) {
-            Ok(mut chunk) => {
-                let (first, second) = chunk.as_mut_slices();
-                let (head, tail) = staging.split_at(first.len());
-                first.copy_from_slice(head);
-                second.copy_from_slice(tail);
-                chunk.commit_all();
-            }
-            Err(_) => drop(its_lost.fetch_add(u64::from(block.frames()), Ordering::Relaxed)),
-        }
-    }))?;
-    let stop = interrupted()?;
+    let capacity = frame_bytes * rate.get() as usize * AHEAD_SECONDS;
+    let (producer, consumer) = rtrb::RingBuffer::<u8>::new(capacity);
+    let staging = vec![0_u8; shape.frames as usize * frame_bytes];
+    let (is_patient, its_lost, sample_bytes) = (chosen.is_simulated, lost.clone(), format.bytes());
+    let keeper =
+        Keeper { copier, channels, sample_bytes, staging, producer, is_patient, lost: its_lost };
+    session.start(Box::new(keeper))?;
     let most = limit.map_or(u64::MAX, |frames| frames * frame_bytes as u64);
-    while writer.written_bytes() < most && !stop.load(Ordering::Acquire) {
-        let there = consumer.slots() / frame_bytes * frame_bytes;
-        let left = usize::try_from(most - writer.written_bytes()).unwrap_or(usize::MAX);
-        if let Ok(chunk) = consumer.read_chunk(there.min(left)) {
-            let (first, second) = chunk.as_slices();
-            writer
-                .write(first)
-                .and_then(|()| writer.write(second))
-                .context("the recording cannot be written")?;
-            chunk.commit_all();
-        }
-        if there == 0 {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-    drop(consumer);
+    write(consumer, &mut writer, frame_bytes, most)?;
     session.stop()?;
     writer.finish().context("the recording cannot be completed")?;
     let recorded = Recorded {
@@ -177,13 +148,10 @@ pub(crate) fn record(global: &Global, options: &Record) -> Result<()> {
         lost_frames: lost.load(Ordering::Relaxed),
     };
     say::report(global, &recorded, |recorded| {
+        let Recorded { file, frames, channels, rate_hz, bits, .. } = recorded;
+        let file = file.display();
         say::line(format_args!(
-            "Recorded {}: {} frames, {} channels, {} Hz, {} bits",
-            recorded.file.display(),
-            recorded.frames,
-            recorded.channels,
-            recorded.rate_hz,
-            recorded.bits
+            "Recorded {file}: {frames} frames, {channels} channels, {rate_hz} Hz, {bits} bits"
         ));
         if recorded.lost_frames > 0 && limit.is_none() {
             say::line(format_args!(
@@ -192,6 +160,62 @@ pub(crate) fn record(global: &Global, options: &Record) -> Result<()> {
             ));
         }
     });
+    Ok(())
+}
+
+/// Copies inputs into a ring, on the driver's thread.
+struct Keeper {
+    copier: Copier,
+    channels: usize,
+    sample_bytes: usize,
+    staging: Vec<u8>,
+    producer: rtrb::Producer<u8>,
+    /// Wait for the disk rather than lose anything: only where time stands still meanwhile.
+    is_patient: bool,
+    lost: Arc<AtomicU64>,
+}
+
+impl Player for Keeper {
+    fn block(&mut self, block: Block<'_>) {
+        let place = AreaMut::from_slice(&mut self.staging, self.channels, self.sample_bytes);
+        self.copier.run(block.inputs(), place);
+        let length = self.staging.len();
+        while self.is_patient && self.producer.slots() < length && !self.producer.is_abandoned() {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        let Ok(mut chunk) = self.producer.write_chunk(length) else {
+            self.lost.fetch_add(u64::from(block.frames()), Ordering::Relaxed);
+            return;
+        };
+        let (first, second) = chunk.as_mut_slices();
+        let (head, tail) = self.staging.split_at(first.len());
+        first.copy_from_slice(head);
+        second.copy_from_slice(tail);
+        chunk.commit_all();
+    }
+}
+
+/// Writes what comes until `most` bytes or Ctrl-C.
+fn write(
+    mut consumer: rtrb::Consumer<u8>,
+    writer: &mut wav::Writer,
+    frame_bytes: usize,
+    most: u64,
+) -> Result<()> {
+    let stop = interrupted()?;
+    while writer.written_bytes() < most && !stop.load(Ordering::Acquire) {
+        let there = consumer.slots() / frame_bytes * frame_bytes;
+        let left = usize::try_from(most - writer.written_bytes()).unwrap_or(usize::MAX);
+        if let Ok(chunk) = consumer.read_chunk(there.min(left)) {
+            let (first, second) = chunk.as_slices();
+            let written = writer.write(first).and_then(|()| writer.write(second));
+            written.context("the recording cannot be written")?;
+            chunk.commit_all();
+        }
+        if there == 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
     Ok(())
 }
 
