@@ -68,6 +68,11 @@ fn a_stranger_that_ends_with_release_alone_may_unload_at_once() {
 }
 
 #[test]
+fn a_callback_that_does_not_come_back_holds_release_up_for_seconds_at_most_and_keeps_the_library() {
+    plays("stuck");
+}
+
+#[test]
 fn the_library_registers_itself_and_takes_itself_off() {
     let folder = tempfile::tempdir().unwrap();
     let answer = |mode| String::from_utf8(run(mode, folder.path()).stdout).unwrap();

@@ -17,9 +17,6 @@ use std::time::{Duration, Instant};
 /// Between a release and the next load: several drivers need it (facts of JUCE, cpal and CamillaDSP).
 const PAUSE: Duration = Duration::from_millis(150);
 
-/// How long a callback may take to come back after `stop`, before its run is abandoned.
-const DRAIN_LIMIT: Duration = Duration::from_secs(2);
-
 /// An input or an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
@@ -53,6 +50,9 @@ pub struct Manners {
     pub settling: Duration,
     /// How long `start` waits for the first block. JUCE waits as long.
     pub first_block: Duration,
+    /// How long a callback may take to come back after `stop` or `disposeBuffers`. After the latter its run is abandoned:
+    /// nothing of it is freed, the driver stays loaded, and one slot is lost.
+    pub come_back: Duration,
 }
 
 impl Default for Manners {
@@ -62,6 +62,7 @@ impl Default for Manners {
             output_ready: true,
             settling: Duration::from_millis(500),
             first_block: Duration::from_secs(3),
+            come_back: Duration::from_secs(2),
         }
     }
 }
@@ -373,7 +374,7 @@ impl Session {
         let stopped = self.stop();
         let Some(prepared) = self.prepared.take() else { return stopped };
         let code = self.driver()?.dispose_buffers();
-        let (drained, made) = prepared.end();
+        let (drained, made) = prepared.end(self.manners.come_back);
         self.keepsakes.keep(made);
         stopped?;
         if !drained {
@@ -429,7 +430,7 @@ impl Session {
         let Some(prepared) = &self.prepared else { return Ok(()) };
         let run = &prepared.slot.run;
         run.wanted.store(false, Ordering::SeqCst);
-        if prepared.slot.wait_outside(DRAIN_LIMIT) && run.put(None) {
+        if prepared.slot.wait_outside(self.manners.come_back) && run.put(None) {
             Ok(())
         } else {
             Err(self.never_back())
@@ -437,7 +438,8 @@ impl Session {
     }
 
     fn never_back(&self) -> Error {
-        let text = format!("{} is still in a callback {DRAIN_LIMIT:?} after its end", self.name);
+        let limit = self.manners.come_back;
+        let text = format!("{} is still in a callback {limit:?} after its end", self.name);
         Error::new(ErrorKind::Timeout, text).remedy("end this program before using it again")
     }
 }

@@ -4,8 +4,8 @@
 
 mod fake;
 
-use barewire_abi::BufferSize;
 use barewire_abi::constants::message;
+use barewire_abi::{BufferSize, TimeInfo};
 use barewire_host::{
     Block, BlockSize, Direction, Event, Manners as HostManners, Request, SLOTS, Session, Source,
     probe,
@@ -203,6 +203,71 @@ fn no_block_reaches_the_player_after_stop_even_if_the_driver_goes_on() {
         std::thread::yield_now();
     }
     assert_eq!(session.statistics().blocks, before.blocks);
+}
+
+#[test]
+fn a_block_within_a_block_and_a_second_call_for_one_block_are_refused() {
+    let (mut session, seen) = open(Manners::default());
+    session.prepare(&both()).unwrap();
+    let host = seen.host.lock().unwrap().clone().unwrap();
+    let (sender, blocks) = channel();
+    let player = move |block: Block<'_>| {
+        // Both come back at once, and neither reaches this player again.
+        host.buffer_switch_time_info(block.half, &TimeInfo::default());
+        host.buffer_switch(block.half.other());
+        let _ = sender.send(block.number);
+    };
+    session.start(Box::new(player)).unwrap();
+    assert_eq!((0..3).map(|_| blocks.recv_timeout(HANG).unwrap()).collect::<Vec<_>>(), [0, 1, 2]);
+    session.stop().unwrap();
+    let counted = session.statistics();
+    assert_eq!(counted.reentered, 2 * counted.blocks);
+
+    // Out of turn, while a driver with time info runs.
+    let host = seen.host.lock().unwrap().clone().unwrap();
+    session.start(watcher().0).unwrap();
+    let until = Instant::now() + HANG;
+    while session.statistics().doubled == 0 {
+        assert!(Instant::now() < until);
+        host.buffer_switch(Half::Zero);
+    }
+}
+
+/// A player that stands in its first block until the sender is dropped.
+fn stuck() -> (Box<dyn barewire_host::Player>, std::sync::mpsc::Sender<()>) {
+    let (let_go, wait) = channel::<()>();
+    let wait = Mutex::new(wait);
+    let player = move |_: Block<'_>| {
+        // An error is what is waited for.
+        let _ = wait.lock().unwrap().recv_timeout(HANG);
+    };
+    (Box::new(player), let_go)
+}
+
+#[test]
+fn a_callback_that_does_not_come_back_holds_nothing_up() {
+    for leaves in [false, true] {
+        let manners = Manners { restless: true, leaves, ..Manners::default() };
+        let (source, seen) = source(manners);
+        let limit = Duration::from_millis(20);
+        let manners = HostManners { first_block: limit, come_back: limit, ..quick() };
+        let mut session = Session::open_with(&source, manners).unwrap();
+        session.prepare(&both()).unwrap();
+        let (player, let_go) = stuck();
+        assert_eq!(session.start(player).unwrap_err().kind(), ErrorKind::Timeout, "no first block");
+        assert!(session.start(watcher().0).is_err(), "the last run is not over");
+        if leaves {
+            assert_eq!(session.unprepare().unwrap_err().kind(), ErrorKind::Timeout);
+            drop(session);
+            assert_eq!(seen.alive.load(Ordering::SeqCst), 1, "the driver runs, so it stays");
+            drop(let_go);
+        } else {
+            drop(let_go);
+            session.unprepare().unwrap();
+            drop(session);
+            assert_eq!(seen.alive.load(Ordering::SeqCst), 0);
+        }
+    }
 }
 
 #[test]

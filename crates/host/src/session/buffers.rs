@@ -1,7 +1,7 @@
 //! The making of buffers: sizes are tried until the driver takes one, and what it gives is checked before anything of it
 //! is touched.
 
-use super::{BlockSize, ChannelShape, DRAIN_LIMIT, Direction, Request, Session, Shape};
+use super::{BlockSize, ChannelShape, Direction, Request, Session, Shape};
 use crate::quirks::sizes_to_try;
 use crate::refusal::{misbehaved, refusal};
 use crate::run::{Memory, Run, Side};
@@ -10,6 +10,7 @@ use barewire_abi::{BufferRequest, Code, CreatedBuffers, Native};
 use barewire_types::{Error, ErrorKind, Half, Result, SampleFormat};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// How many sets of structures are kept for drivers that still look at them: the latest and one before.
 const KEEPSAKES: usize = 2;
@@ -49,7 +50,7 @@ impl Prepared {
                 return finish(session, request, slot, made, frames);
             }
             let error = refusal(driver, &session.name, &format!("{frames} frames a block"), code);
-            slot.drain(DRAIN_LIMIT);
+            slot.drain(session.manners.come_back);
             session.keepsakes.keep(made);
             first_refusal.get_or_insert(error);
         }
@@ -59,8 +60,8 @@ impl Prepared {
     }
 
     /// After `disposeBuffers`: whether all callbacks have come back, and what is to be kept.
-    pub(super) fn end(self) -> (bool, CreatedBuffers<Native>) {
-        (self.slot.drain(DRAIN_LIMIT), self.made)
+    pub(super) fn end(self, come_back: Duration) -> (bool, CreatedBuffers<Native>) {
+        (self.slot.drain(come_back), self.made)
     }
 }
 
@@ -110,7 +111,7 @@ fn finish(
         Ok(shape) => Ok(Prepared { slot, shape, made }),
         Err(error) => {
             session.loaded()?.driver.dispose_buffers();
-            slot.drain(DRAIN_LIMIT);
+            slot.drain(session.manners.come_back);
             session.keepsakes.keep(made);
             Err(error)
         }

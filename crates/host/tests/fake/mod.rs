@@ -30,6 +30,8 @@ pub struct Manners {
     pub mute: bool,
     /// Goes on calling after `stop`.
     pub restless: bool,
+    /// Does not wait for its thread in `disposeBuffers`.
+    pub leaves: bool,
     /// Every block is called twice, with one position.
     pub stutters: bool,
     /// Always half 0.
@@ -48,8 +50,6 @@ pub struct Manners {
     /// The rate is set and not taken until a new instance is made.
     pub slow_rate: bool,
     pub output_ready: bool,
-    /// Calls a block within a block.
-    pub reenters: bool,
 }
 
 impl Default for Manners {
@@ -66,6 +66,7 @@ impl Default for Manners {
             block_inside_start: false,
             mute: false,
             restless: false,
+            leaves: false,
             stutters: false,
             always_zero: false,
             first_position: 0,
@@ -76,7 +77,6 @@ impl Default for Manners {
             second_type: 18,
             slow_rate: false,
             output_ready: true,
-            reenters: false,
         }
     }
 }
@@ -310,7 +310,9 @@ impl AsioDriver for Fake {
     }
     fn dispose_buffers(&self) -> AsioResult<()> {
         self.seen.call("dispose");
-        self.join();
+        if !self.manners.leaves {
+            self.join();
+        }
         *self.run.lock().unwrap() = None;
         Ok(())
     }
