@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 const DIRTY: u8 = 0xA5;
 
+type L = <Unix as Dialect>::Long;
+
 /// An object of the fake as a host without our library sees it: its pointer and its table.
 struct Raw<D: Dialect> {
     this: *mut c_void,
@@ -277,7 +279,7 @@ fn a_driver_that_leaves_a_channel_without_buffers_is_found_out() {
     let code = unsafe {
         (raw.table.create_buffers)(raw.this, infos.as_mut_ptr(), 2, 64, &raw const callbacks)
     };
-    assert_eq!(code, i64::from(Code::HW_MALFUNCTION.0));
+    assert_eq!(code, L::from_i32(Code::HW_MALFUNCTION.0));
     assert!(infos.iter().all(|info| info.buffers == [ptr::null_mut(); 2]));
     assert_eq!(raw.seen.last(), "dispose");
 }
@@ -300,7 +302,7 @@ fn buffers_that_are_in_use_are_not_taken_from_the_array_that_holds_them() {
 
 static LET_GO: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 
-unsafe extern "C" fn let_go(_: i64, _: i64, _: *mut c_void, _: *mut f64) -> i64 {
+unsafe extern "C" fn let_go(_: L, _: L, _: *mut c_void, _: *mut f64) -> L {
     let this = LET_GO.load(Ordering::SeqCst);
     // SAFETY: an object begins with a pointer to its table; the test's only reference is given up here.
     unsafe { ((**this.cast::<*const Vtable<Unix>>()).release)(this) }

@@ -2,16 +2,16 @@
 
 use barewire_abi::{Native, create_with_end};
 use barewire_driver::{CLASS, Driver, FixedConfig, Options};
-use barewire_rt::RealSystem;
-use barewire_virtual::{Description, VirtualBackend};
+use barewire_rt::{RealSystem, System};
+use barewire_virtual::Description;
 use std::ffi::c_void;
 use std::sync::Arc;
 
 /// A driver's object with one reference, which is the host's. `after` is called when the host has let go of it.
 pub(crate) fn object(after: fn()) -> *mut c_void {
-    let system = RealSystem::new();
-    let backend = VirtualBackend::new(system.clone(), vec![Description::default()]);
+    let system: Arc<dyn System> = RealSystem::new();
+    let backends = barewire_registry::backends(&system, vec![Description::default()]);
     let config = Arc::new(FixedConfig::default());
-    let options = Options { system, backends: vec![Arc::new(backend)], config };
+    let options = Options { system, backends, config };
     create_with_end::<Native, _>(Driver::new(options), CLASS, after)
 }

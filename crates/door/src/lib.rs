@@ -3,6 +3,7 @@
 //!
 //! Windows' exports (class factory, self-registration) will stand beside `linux`.
 
+#[cfg(target_os = "linux")]
 mod assembly;
 #[cfg(target_os = "linux")]
 mod linux;

@@ -39,6 +39,7 @@ fn run(mode: &str, root: &Path) -> Output {
         .arg(library())
         .arg(mode)
         .env("BAREWIRE_DRIVERS_ROOT", root)
+        .env("BAREWIRE_SET", "driver.backend = \"virtual\"")
         .output()
         .unwrap()
 }
