@@ -189,6 +189,7 @@ impl Engine {
         if period.missed_frames > 0 {
             self.snapshot.xruns += 1;
             self.snapshot.missed_frames += u64::from(period.missed_frames);
+            self.links.telemetry.publish(&self.snapshot);
             self.tell(EventKind::Xrun { missed_frames: period.missed_frames }, None, period.at_ns);
         }
         let all = period.capture_frames.max(period.playback_frames);
