@@ -5,6 +5,8 @@
 //! `f64` with full scale ±1. Memory of devices and hosts is touched only in [`rows`], through `barewire_rt` views.
 //! No ASIO, no operating system, no file.
 
+#![deny(unsafe_code)]
+
 #[doc(hidden)]
 pub mod bench;
 mod bus;

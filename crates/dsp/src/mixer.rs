@@ -7,7 +7,7 @@
 use crate::bus::Bus;
 use crate::copier::Cut;
 use crate::dither::Dither;
-use crate::rows::{BLOCK, Tier};
+use crate::rows::Tier;
 use crate::source::Source;
 use crate::writer::{Rounding, Writer};
 use barewire_rt::{Area, AreaMut};
@@ -103,15 +103,10 @@ impl Mixer {
             return 0;
         }
         let frames = self.bus.frames().min(area.frames());
-        let mut done = 0;
-        while done < frames {
-            let part = area.part(done, BLOCK);
-            let exact = source.add(part.part(0, frames - done), &mut self.bus, done as usize);
-            self.untouched &= exact.untouched;
-            self.bits = self.bits.max(exact.bits);
-            self.bad = self.bad.saturating_add(exact.bad);
-            done += BLOCK;
-        }
+        let exact = source.add(area, frames, &mut self.bus);
+        self.untouched &= exact.untouched;
+        self.bits = self.bits.max(exact.bits);
+        self.bad = self.bad.saturating_add(exact.bad);
         self.sources = self.sources.saturating_add(1);
         frames
     }

@@ -3,7 +3,7 @@
 use crate::bus::{BUS_FULL_SCALE, Bus, MOST_BUS};
 use crate::copier::Route;
 use crate::gain::Gain;
-use crate::rows::{AddInts, BLOCK_FRAMES, LoadFloats, LoadInts, Rows, Tier};
+use crate::rows::{AddInts, BLOCK, BLOCK_FRAMES, LoadFloats, LoadInts, Rows, Tier};
 use barewire_rt::Area;
 use barewire_types::{Error, ErrorKind, MAX_CHANNELS, SampleFormat};
 
@@ -102,42 +102,46 @@ impl Source {
             && area.sample_bytes() == self.from.bytes()
     }
 
-    /// Adds at most [`BLOCK_FRAMES`] frames to the bus from its frame `start` on.
-    pub(crate) fn add(&mut self, part: Area<'_>, bus: &mut Bus, start: usize) -> Exactness {
-        let frames = (part.frames() as usize).min(BLOCK_FRAMES);
-        let steady = self.gain.steady();
-        let bad = match (self.load, steady) {
-            (Load::Ints { add, .. }, Some(1.0)) => {
-                for route in &self.routes {
-                    let (begin, row) = bus.place(usize::from(route.to), start, frames);
-                    add(part, usize::from(route.from), begin, row);
-                }
-                0
+    /// Adds the first `frames` frames to the bus.
+    pub(crate) fn add(&mut self, area: Area<'_>, frames: u32, bus: &mut Bus) -> Exactness {
+        if let (Load::Ints { add, .. }, true) = (self.load, self.is_untouched()) {
+            for route in &self.routes {
+                let (begin, row) = bus.place(usize::from(route.to), 0, frames as usize);
+                add(area, usize::from(route.from), begin, row);
             }
-            (load, Some(gain)) => {
+            return Exactness { untouched: true, bits: i32::from(self.from.exact_bits()), bad: 0 };
+        }
+        self.add_computed(area, frames, bus)
+    }
+
+    /// A function of its own, so that its blocks of memory cost the exact way nothing.
+    #[inline(never)]
+    fn add_computed(&mut self, area: Area<'_>, frames: u32, bus: &mut Bus) -> Exactness {
+        let mut exact = Exactness { untouched: false, bits: 0, bad: 0 };
+        let mut gains = [0.0; BLOCK_FRAMES];
+        let mut done = 0;
+        while done < frames {
+            let part = area.part(done, BLOCK.min(frames - done));
+            let gains = &mut gains[..part.frames() as usize];
+            let steady = self.gain.steady();
+            exact.bits = exact.bits.max(self.exact_bits(steady));
+            let start = done as usize;
+            exact.bad = exact.bad.saturating_add(if let Some(gain) = steady {
                 let add = self.rows.add_scaled;
-                self.compute(load, part, bus, start, |floats, begin, row| {
-                    add(floats, gain, begin, row)
-                })
-            }
-            (load, None) => {
-                let mut gains = [0.0; BLOCK_FRAMES];
-                let gains = &mut gains[..frames];
+                self.compute(part, bus, start, |floats, begin, row| add(floats, gain, begin, row))
+            } else {
                 self.gain.ramp(gains);
                 let add = self.rows.add_ramped;
-                self.compute(load, part, bus, start, |floats, begin, row| {
-                    add(floats, gains, begin, row)
-                })
-            }
-        };
-        let untouched = steady == Some(1.0) && self.from.is_integer();
-        Exactness { untouched, bits: self.exact_bits(steady), bad }
+                self.compute(part, bus, start, |floats, begin, row| add(floats, gains, begin, row))
+            });
+            done += BLOCK;
+        }
+        exact
     }
 
     /// Adds what is to be multiplied; returns how many samples were not finite.
     fn compute(
         &self,
-        load: Load,
         part: Area<'_>,
         bus: &mut Bus,
         start: usize,
@@ -147,7 +151,12 @@ impl Source {
         let floats = &mut floats[..(part.frames() as usize).min(BLOCK_FRAMES)];
         let mut bad = 0_u32;
         for route in &self.routes {
-            bad = bad.saturating_add(load.floats(self.rows, part, usize::from(route.from), floats));
+            bad = bad.saturating_add(self.load.floats(
+                self.rows,
+                part,
+                usize::from(route.from),
+                floats,
+            ));
             let (begin, row) = bus.place(usize::from(route.to), start, floats.len());
             add(floats, begin, row);
         }
@@ -157,12 +166,14 @@ impl Source {
     /// The bits that hold what is added exactly: a gain of a power of two moves a sample's bits, any other computes new ones.
     fn exact_bits(&self, steady: Option<f64>) -> i32 {
         let Some(gain) = steady.filter(|_| self.from.is_integer()) else { return i32::MAX };
-        let gain = gain.abs();
         if gain == 0.0 {
             return 0;
         }
-        let exponent = (-32..=10).find(|&exponent| gain == f64::powi(2.0, exponent));
-        exponent.map_or(i32::MAX, |exponent| i32::from(self.from.exact_bits()) - exponent)
+        // A power of two has no fraction bits in its float (IEEE 754, 3.4).
+        let bits = gain.abs().to_bits();
+        let exponent = i32::try_from(bits >> 52).unwrap_or(0) - 1023;
+        let is_power = bits << 12 == 0;
+        if is_power { i32::from(self.from.exact_bits()) - exponent } else { i32::MAX }
     }
 }
 

@@ -10,10 +10,10 @@
 mod bodies;
 pub(crate) mod bytes;
 mod containers;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod shaped;
 mod tiers;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod weave;
 
 use crate::noise::Noise;

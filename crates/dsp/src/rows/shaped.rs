@@ -3,6 +3,9 @@
 
 use super::{BLOCK_FRAMES, Block, bodies};
 use crate::shape::{LANES, SHAPE_TAPS, Shape};
+#[cfg(target_arch = "x86")]
+use std::arch::x86::*;
+#[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
 /// Frames of one step: a square of lanes.

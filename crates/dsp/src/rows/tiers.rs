@@ -115,9 +115,9 @@ macro_rules! tier {
 }
 
 tier!(plain, Tier::Plain, (), |_, _, _| None, |_, _, _| None, bodies::shape);
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 tier!(sse41, Tier::Sse41, ("sse4.1"), |_, _, _| None, |_, _, _| None, bodies::shape);
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 tier!(
     avx2,
     Tier::Avx2,
@@ -137,11 +137,11 @@ impl Tier {
     pub fn is_there(self) -> bool {
         match self {
             Self::Plain => true,
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
             Self::Sse41 => is_x86_feature_detected!("sse4.1"),
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
             Self::Avx2 => is_x86_feature_detected!("avx2"),
-            #[cfg(not(target_arch = "x86_64"))]
+            #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
             Self::Sse41 | Self::Avx2 => false,
         }
     }
@@ -149,9 +149,9 @@ impl Tier {
     /// The table of this tier, or the plain one if the processor does not have it.
     pub(crate) fn rows(self) -> &'static Rows {
         match self {
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
             Self::Avx2 if self.is_there() => &avx2::ROWS,
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
             Self::Sse41 if self.is_there() => &sse41::ROWS,
             _ => &plain::ROWS,
         }

@@ -5,6 +5,9 @@
 use super::Weave;
 use barewire_rt::{Area, AreaMut};
 use barewire_types::SampleFormat;
+#[cfg(target_arch = "x86")]
+use std::arch::x86::*;
+#[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
 /// Frames of one step.
