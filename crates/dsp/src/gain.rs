@@ -73,7 +73,7 @@ mod tests {
                 assert!((now - before).abs() < 0.0016, "{before} {now}");
                 before = now;
             }
-            assert_eq!(gain.steady(), Some(goal));
+            assert_eq!((before, gain.steady()), (goal, Some(goal)));
         }
     }
 

@@ -137,6 +137,20 @@ fn channels_that_nobody_reaches_are_silent_and_routes_that_meet_are_added() {
 }
 
 #[test]
+fn what_a_client_does_not_give_is_silence_and_never_what_was_there() {
+    let mut mixer = Mixer::new(shape(INT32, Dither::Flat)).unwrap();
+    let mut clients = [(source(INT32), vec![7; 2000])];
+    mix(&mut mixer, &mut clients, INT32);
+    let memory = bytes(&[5; 20]);
+    let mut out = vec![0xaa; 8000];
+    mixer.begin(1000);
+    assert_eq!(mixer.add(&mut clients[0].0, Area::from_slice(&memory, 2, 4)), 10);
+    mixer.finish(AreaMut::from_slice(&mut out, 2, 4));
+    let out = ints(&out);
+    assert_eq!((&out[..20], &out[20..]), (&[5; 20][..], &[0; 1980][..]));
+}
+
+#[test]
 fn a_gain_that_has_come_back_to_1_leaves_no_trace() {
     let mut mixer = Mixer::new(shape(SampleFormat::INT16, Dither::Flat)).unwrap();
     let mut clients = [(source(INT32), vec![0x1234_0000; 256])];
