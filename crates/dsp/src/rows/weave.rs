@@ -154,21 +154,15 @@ unsafe fn weave_steps<F: Lay, T: Lay, const C: usize>(
 ) -> u32 {
     let mut set = _mm256_setzero_si256();
     for step in 0..steps {
-        let mut rows = [_mm256_setzero_si256(); C];
-        for (row, plane) in rows.iter_mut().zip(planes) {
-            // SAFETY: the step lies within the plane.
-            *row = unsafe { F::load(plane.add(step * STEP * F::BYTES)) };
-            set = _mm256_or_si256(set, *row);
-        }
-        let rows = turn(rows, true);
+        // SAFETY: the step lies within the planes.
+        let sources = planes.map(|plane| unsafe { plane.add(step * STEP * F::BYTES) });
+        // Two channels fill a row with four frames, eight with one.
+        let gap = if C == 2 { STEP * T::BYTES } else { stride };
         // SAFETY: the step lies within the destination.
         let place = unsafe { to.add(step * STEP * stride) };
-        for (n, row) in rows.into_iter().enumerate() {
-            // Two channels fill a row with four frames, eight with one.
-            let gap = if C == 2 { STEP * T::BYTES } else { stride };
-            // SAFETY: as above.
-            unsafe { T::store(row, place.add(n * gap)) };
-        }
+        let targets: [*mut u8; C] = std::array::from_fn(|n| place.wrapping_add(n * gap));
+        // SAFETY: as above.
+        set = _mm256_or_si256(set, unsafe { one_step::<F, T, C>(&sources, &targets, zip) });
     }
     any(set)
 }
@@ -184,22 +178,58 @@ unsafe fn unweave_steps<F: Lay, T: Lay, const C: usize>(
 ) -> u32 {
     let mut set = _mm256_setzero_si256();
     for step in 0..steps {
+        let gap = if C == 2 { STEP * F::BYTES } else { stride };
         // SAFETY: the step lies within the source.
         let place = unsafe { from.add(step * STEP * stride) };
-        let mut rows = [_mm256_setzero_si256(); C];
-        for (n, row) in rows.iter_mut().enumerate() {
-            let gap = if C == 2 { STEP * F::BYTES } else { stride };
-            // SAFETY: as above.
-            *row = unsafe { F::load(place.add(n * gap)) };
-            set = _mm256_or_si256(set, *row);
-        }
-        let rows = turn(rows, false);
-        for (row, plane) in rows.into_iter().zip(planes) {
-            // SAFETY: the step lies within the plane.
-            unsafe { T::store(row, plane.add(step * STEP * T::BYTES)) };
-        }
+        let sources: [*const u8; C] = std::array::from_fn(|n| place.wrapping_add(n * gap));
+        // SAFETY: the step lies within the planes.
+        let targets = planes.map(|plane| unsafe { plane.add(step * STEP * T::BYTES) });
+        // SAFETY: as above.
+        set = _mm256_or_si256(set, unsafe { one_step::<F, T, C>(&sources, &targets, unzip) });
     }
     any(set)
+}
+
+/// Turns eight samples from each source into eight at each target: two rows by `pair`, eight as a square. Returns the OR of
+/// all samples.
+///
+/// # Safety
+/// AVX2 must be there, and eight samples readable at each source and writable at each target.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn one_step<F: Lay, T: Lay, const C: usize>(
+    sources: &[*const u8; C],
+    targets: &[*mut u8; C],
+    pair: unsafe fn([__m256i; 2]) -> [__m256i; 2],
+) -> __m256i {
+    let mut set = _mm256_setzero_si256();
+    if C == 2 {
+        // SAFETY: promised by the caller.
+        let rows = unsafe { [F::load(sources[0]), F::load(sources[1])] };
+        set = _mm256_or_si256(rows[0], rows[1]);
+        // SAFETY: AVX2 is there.
+        let rows = unsafe { pair(rows) };
+        for (row, &target) in rows.into_iter().zip(targets) {
+            // SAFETY: promised by the caller.
+            unsafe { T::store(row, target) };
+        }
+        return set;
+    }
+    for half in 0..2 {
+        // The fourth row on lies in the high lane, so that no lane need be crossed later.
+        let rows: [__m256i; 4] = std::array::from_fn(|n| {
+            // SAFETY: promised by the caller.
+            unsafe { F::load_half(sources[n], sources[n + 4], half) }
+        });
+        for row in rows {
+            set = _mm256_or_si256(set, row);
+        }
+        for (n, row) in squares(rows).into_iter().enumerate() {
+            // SAFETY: promised by the caller.
+            unsafe { T::store(row, targets[4 * half + n]) };
+        }
+    }
+    set
 }
 
 /// [`weave_steps`] of 16-bit samples as they are, which fill half a vector.
@@ -287,7 +317,7 @@ fn even_then_odd() -> __m128i {
     _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15)
 }
 
-/// As [`turn`], of 16-bit samples.
+/// Rows of one channel each become rows as they lie interleaved, or back: two by zipping, eight as a square.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn turn_16<const C: usize>(rows: [__m128i; C], weave: bool) -> [__m128i; C] {
@@ -335,21 +365,6 @@ fn any(set: __m256i) -> u32 {
     _mm_cvtsi128_si32(one).cast_unsigned()
 }
 
-/// Turns rows of one channel each into rows as they lie interleaved, or back: two channels by zipping, eight as a square.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn turn<const C: usize>(rows: [__m256i; C], weave: bool) -> [__m256i; C] {
-    let mut turned = rows;
-    if C == 2 {
-        let pair = [rows[0], rows[1]];
-        let pair = if weave { zip(pair) } else { unzip(pair) };
-        turned[..2].copy_from_slice(&pair);
-    } else if let Ok(square) = <[__m256i; 8]>::try_from(&rows[..]) {
-        turned.copy_from_slice(&transpose(square)[..C]);
-    }
-    turned
-}
-
 #[target_feature(enable = "avx2")]
 #[inline]
 fn zip([a, b]: [__m256i; 2]) -> [__m256i; 2] {
@@ -369,30 +384,17 @@ fn unzip([a, b]: [__m256i; 2]) -> [__m256i; 2] {
     ]
 }
 
+/// Four rows of four become columns, in each lane.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn transpose(r: [__m256i; 8]) -> [__m256i; 8] {
-    let pairs = |a, b| (_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
-    let (a0, a1) = pairs(r[0], r[1]);
-    let (a2, a3) = pairs(r[2], r[3]);
-    let (a4, a5) = pairs(r[4], r[5]);
-    let (a6, a7) = pairs(r[6], r[7]);
-    let fours = |a, b| (_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
-    let (b0, b1) = fours(a0, a2);
-    let (b2, b3) = fours(a1, a3);
-    let (b4, b5) = fours(a4, a6);
-    let (b6, b7) = fours(a5, a7);
-    let low = |a, b| _mm256_permute2x128_si256(a, b, 0x20);
-    let high = |a, b| _mm256_permute2x128_si256(a, b, 0x31);
+fn squares([a, b, c, d]: [__m256i; 4]) -> [__m256i; 4] {
+    let (ab_low, ab_high) = (_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+    let (cd_low, cd_high) = (_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
     [
-        low(b0, b4),
-        low(b1, b5),
-        low(b2, b6),
-        low(b3, b7),
-        high(b0, b4),
-        high(b1, b5),
-        high(b2, b6),
-        high(b3, b7),
+        _mm256_unpacklo_epi64(ab_low, cd_low),
+        _mm256_unpackhi_epi64(ab_low, cd_low),
+        _mm256_unpacklo_epi64(ab_high, cd_high),
+        _mm256_unpackhi_epi64(ab_high, cd_high),
     ]
 }
 
@@ -403,6 +405,11 @@ trait Lay {
     /// # Safety
     /// AVX2 must be there and `8 * BYTES` bytes at `from` readable.
     unsafe fn load(from: *const u8) -> __m256i;
+    /// The first or second four of eight samples, from two places.
+    ///
+    /// # Safety
+    /// AVX2 must be there and `8 * BYTES` bytes readable at each place.
+    unsafe fn load_half(low: *const u8, high: *const u8, half: usize) -> __m256i;
     /// # Safety
     /// AVX2 must be there and `8 * BYTES` bytes at `to` writable.
     unsafe fn store(row: __m256i, to: *mut u8);
@@ -423,6 +430,16 @@ impl Lay for Int16 {
         // SAFETY: promised by the caller.
         let packed = unsafe { _mm_loadu_si128(from.cast()) };
         _mm256_slli_epi32(_mm256_cvtepi16_epi32(packed), 16)
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn load_half(low: *const u8, high: *const u8, half: usize) -> __m256i {
+        // SAFETY: promised by the caller; half of 16 bytes.
+        let (low, high) = unsafe {
+            (_mm_loadl_epi64(low.add(8 * half).cast()), _mm_loadl_epi64(high.add(8 * half).cast()))
+        };
+        _mm256_slli_epi32(_mm256_cvtepi16_epi32(_mm_unpacklo_epi64(low, high)), 16)
     }
 
     #[target_feature(enable = "avx2")]
@@ -455,6 +472,23 @@ impl Lay for Int24 {
 
     #[target_feature(enable = "avx2")]
     #[inline]
+    unsafe fn load_half(low: *const u8, high: *const u8, half: usize) -> __m256i {
+        // SAFETY: promised by the caller; the first or the last 16 of 24 bytes.
+        let (low, high) = unsafe {
+            (_mm_loadu_si128(low.add(8 * half).cast()), _mm_loadu_si128(high.add(8 * half).cast()))
+        };
+        #[rustfmt::skip]
+        let places = if half == 0 {
+            _mm_setr_epi8(-1, 0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11)
+        } else {
+            _mm_setr_epi8(-1, 4, 5, 6, -1, 7, 8, 9, -1, 10, 11, 12, -1, 13, 14, 15)
+        };
+        let both = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+        _mm256_shuffle_epi8(both, _mm256_broadcastsi128_si256(places))
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
     unsafe fn store(row: __m256i, to: *mut u8) {
         #[rustfmt::skip]
         let places = _mm256_setr_epi8(
@@ -483,6 +517,20 @@ impl Lay for Int24In32 {
 
     #[target_feature(enable = "avx2")]
     #[inline]
+    unsafe fn load_half(low: *const u8, high: *const u8, half: usize) -> __m256i {
+        // SAFETY: promised by the caller; half of 32 bytes.
+        let (low, high) = unsafe {
+            (
+                _mm_loadu_si128(low.add(16 * half).cast()),
+                _mm_loadu_si128(high.add(16 * half).cast()),
+            )
+        };
+        let row = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+        _mm256_and_si256(row, _mm256_set1_epi32(-256))
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
     unsafe fn store(row: __m256i, to: *mut u8) {
         let row = _mm256_and_si256(row, _mm256_set1_epi32(-256));
         // SAFETY: promised by the caller.
@@ -498,6 +546,19 @@ impl Lay for Int32 {
     unsafe fn load(from: *const u8) -> __m256i {
         // SAFETY: promised by the caller.
         unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn load_half(low: *const u8, high: *const u8, half: usize) -> __m256i {
+        // SAFETY: promised by the caller; half of 32 bytes.
+        let (low, high) = unsafe {
+            (
+                _mm_loadu_si128(low.add(16 * half).cast()),
+                _mm_loadu_si128(high.add(16 * half).cast()),
+            )
+        };
+        _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1)
     }
 
     #[target_feature(enable = "avx2")]
