@@ -34,8 +34,8 @@ pub(crate) fn table() {
     ];
     peers.extend(samplerate(0).map(|peer| ("libsamplerate best, float32", peer)));
     peers.extend(samplerate(1).map(|peer| ("libsamplerate medium, float32", peer)));
-    peers.extend(soxr(6, 0).map(|peer| ("libsoxr very high, fixed, float64", peer)));
-    peers.extend(soxr(4, 32).map(|peer| ("libsoxr high, variable rate, float32", peer)));
+    peers.extend(soxr(6, 0).map(|peer| ("libsoxr very high, fixed rate, float64", peer)));
+    peers.extend(soxr(4, 32).map(|peer| ("libsoxr high, variable rate", peer)));
     peers.extend(speex().map(|peer| ("libspeexdsp quality 10, float32", peer)));
     for (name, peer) in peers {
         row(name, &peer);
