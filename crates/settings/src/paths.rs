@@ -1,0 +1,99 @@
+//! Where the settings file and what is remembered lie on this operating system.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Names the settings file.
+pub const SETTINGS_VARIABLE: &str = "BAREWIRE_SETTINGS";
+
+/// Names the directory of what is remembered: last good settings, status files, logs.
+pub const STATE_VARIABLE: &str = "BAREWIRE_STATE";
+
+/// The settings file: `$BAREWIRE_SETTINGS`, else the platform's usual place. `None` if the environment names no place.
+pub fn settings_file() -> Option<PathBuf> {
+    settings_file_by(&|name| std::env::var_os(name))
+}
+
+/// The directory of what is remembered: `$BAREWIRE_STATE`, else the platform's usual place.
+pub fn state_directory() -> Option<PathBuf> {
+    state_directory_by(&|name| std::env::var_os(name))
+}
+
+type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+fn settings_file_by(lookup: Lookup<'_>) -> Option<PathBuf> {
+    if let Some(file) = not_empty(lookup(SETTINGS_VARIABLE)) {
+        return Some(file);
+    }
+    Some(directory(lookup, &PLATFORM.config)?.join("barewire.toml"))
+}
+
+fn state_directory_by(lookup: Lookup<'_>) -> Option<PathBuf> {
+    not_empty(lookup(STATE_VARIABLE)).or_else(|| directory(lookup, &PLATFORM.state))
+}
+
+/// A variable that names a directory, what to take below the home directory if it is not set, and our part.
+struct Place {
+    variable: &'static str,
+    below_home: Option<&'static str>,
+    ours: &'static str,
+}
+
+struct Platform {
+    config: Place,
+    state: Place,
+}
+
+#[cfg(windows)]
+const PLATFORM: Platform = Platform {
+    config: Place { variable: "APPDATA", below_home: None, ours: "Barewire" },
+    state: Place { variable: "LOCALAPPDATA", below_home: None, ours: "Barewire" },
+};
+
+/// As the XDG Base Directory Specification has it.
+#[cfg(not(windows))]
+const PLATFORM: Platform = Platform {
+    config: Place { variable: "XDG_CONFIG_HOME", below_home: Some(".config"), ours: "barewire" },
+    state: Place { variable: "XDG_STATE_HOME", below_home: Some(".local/state"), ours: "barewire" },
+};
+
+fn directory(lookup: Lookup<'_>, place: &Place) -> Option<PathBuf> {
+    let named = not_empty(lookup(place.variable)).filter(|path| path.is_absolute());
+    let base = match named {
+        Some(base) => base,
+        None => not_empty(lookup("HOME"))
+            .filter(|home| home.is_absolute())?
+            .join(Path::new(place.below_home?)),
+    };
+    Some(base.join(place.ours))
+}
+
+fn not_empty(value: Option<OsString>) -> Option<PathBuf> {
+    value.filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+#[cfg(all(test, not(windows)))]
+mod tests {
+    use super::*;
+
+    fn with<'a>(pairs: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<OsString> + 'a {
+        |name| pairs.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).into())
+    }
+
+    #[test]
+    fn the_file_lies_where_the_base_directory_specification_says() {
+        let home = with(&[("HOME", "/home/a")]);
+        let file = |lookup: Lookup<'_>| settings_file_by(lookup).map(|p| p.display().to_string());
+        assert_eq!(file(&home).as_deref(), Some("/home/a/.config/barewire/barewire.toml"));
+        let state = state_directory_by(&home).unwrap();
+        assert_eq!(state.display().to_string(), "/home/a/.local/state/barewire");
+        let xdg = with(&[("HOME", "/home/a"), ("XDG_CONFIG_HOME", "/x")]);
+        assert_eq!(file(&xdg).as_deref(), Some("/x/barewire/barewire.toml"));
+        // The specification: a relative path is to be ignored.
+        let relative = with(&[("HOME", "/home/a"), ("XDG_CONFIG_HOME", "x")]);
+        assert_eq!(file(&relative).as_deref(), Some("/home/a/.config/barewire/barewire.toml"));
+        let named = with(&[("HOME", "/home/a"), (SETTINGS_VARIABLE, "here.toml")]);
+        assert_eq!(file(&named).as_deref(), Some("here.toml"));
+        assert_eq!(file(&with(&[])), None);
+    }
+}
