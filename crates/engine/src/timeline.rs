@@ -85,6 +85,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn positions_follow_the_devices_within_a_block(
             misses in prop::collection::vec(0_u32..2000, 1..60), block in 1_u32..1000,

@@ -132,7 +132,7 @@ fn measured(input: &[i32]) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) })]
 
     #[test]
     fn reported_latency_is_measured_latency_and_no_frame_is_lost(

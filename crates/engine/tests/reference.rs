@@ -430,6 +430,7 @@ fn a_client_that_is_gone_is_not_called_and_the_others_play_on() {
     assert_eq!((event.kind, event.client), (EventKind::ClientGone, Some(0)));
     assert_eq!(rig.events.pop(), None);
     let played = frames_of(&tape.lock().unwrap().played);
+    assert_eq!(rig.telemetry.snapshot().lane, Lane::Exact);
     let expected = |n: usize| [0, 1001, 1][(n >= 64) as usize + (n >= 64 + 5 * 32) as usize];
     assert!(played.iter().enumerate().all(|(n, frame)| frame[0] == expected(n)));
 }
@@ -476,4 +477,29 @@ fn a_gain_makes_it_mixed_and_unity_makes_it_exact_again() {
         let is_exact = (0..64).all(|k| played[128 + n * 64 + k] == [block[k], block[64 + k]]);
         assert_eq!(is_exact, !(20..44).contains(&n), "block {n}");
     }
+}
+
+#[test]
+fn a_wider_client_that_joins_widens_what_is_told() {
+    let io = side(SampleFormat::INT32, 2, Layout::Interleaved);
+    let up = WakeUp { frames: 32, ..WakeUp::default() };
+    let (stream, _) = Scripted::new(shape(io, io, 32), 1, move || up);
+    let mut narrow = straight(0, 0);
+    narrow.format = SampleFormat::INT16;
+    let quiet = || Player::new(32, 0, 0, |_, _| 0, |_| Output::This);
+    let plan = Plan::one(32, narrow);
+    let mut rig =
+        Rig::new(SimulatedSystem::new(0), Box::new(stream), &plan, vec![Box::new(quiet())]);
+    assert_eq!(rig.step(), Flow::Continue);
+    assert_eq!(rig.telemetry.integrity().0, Integrity::Exact { bits: 16 });
+    let guests = rig.engine.guests();
+    let seat = guests.seat(&straight(0, 0), Box::new(quiet())).unwrap();
+    let control = seat.control();
+    assert!(guests.join(seat).is_ok());
+    assert_eq!(rig.step(), Flow::Continue);
+    assert_eq!(rig.telemetry.integrity().0, Integrity::Sum { bits: 32 });
+    control.leave();
+    assert_eq!(rig.step(), Flow::Continue);
+    assert_eq!(rig.telemetry.integrity().0, Integrity::Exact { bits: 16 });
+    assert!(guests.take_left().is_some());
 }

@@ -299,6 +299,7 @@ impl Client for Player {
     }
     fn begin(&mut self, half: Half, time: &BlockTime) {
         let mut heard = self.heard.lock().unwrap();
+        assert_eq!(half.index(), heard.blocks.len() % 2, "halves alternate, the first is 0");
         heard.blocks.push(*time);
         let plane = self.block * 4;
         for (input, samples) in heard.inputs.iter_mut().enumerate() {
