@@ -114,12 +114,9 @@ struct Relay(Arc<Shared>);
 impl barewire_rt::Wake for Relay {
     fn wake(&self) {
         self.0.own.wake();
-        self.0
-            .wakers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .for_each(|waker| waker.wake());
+        // Copied out: nothing is held while others are woken.
+        let wakers = self.0.wakers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        wakers.iter().for_each(|waker| waker.wake());
     }
 }
 

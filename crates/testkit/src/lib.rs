@@ -1,5 +1,7 @@
 //! Fake hosts, and what else tests of several crates share. Used only from `tests` folders.
 
+mod baton;
 mod host;
 
+pub use baton::BatonSystem;
 pub use host::{FakeHost, Heard, Hook, Manners};
