@@ -6,6 +6,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
+/// Worlds of the simulator's long run.
+const SEEDS: &str = "10000";
+
 fn cargo(root: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
@@ -56,6 +59,12 @@ pub(crate) fn test(root: &Path, strict: bool) -> Result<()> {
     // The shared object, for the tests that load it as a stranger does.
     step("driver", || cargo(root, &["build", "--quiet", "-p", "barewire-door"], &[]))?;
     step("tests", || cargo(root, &["test", "--workspace"], environment))?;
+    step("simulator, the long run", || {
+        let long = ["test", "--release", "--quiet", "-p", "barewire-driver", "--test", "simulator"];
+        let mut arguments = long.to_vec();
+        arguments.extend(["--", "--seeds", SEEDS]);
+        cargo(root, &arguments, &[])
+    })?;
     if !missing.is_empty() {
         println!("{} things were skipped, see above", missing.len());
     }
