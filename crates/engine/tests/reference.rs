@@ -18,7 +18,7 @@ use barewire_engine::{Client, EventKind, Flow, Output, Plan, SeatControl, latenc
 use barewire_rt::SimulatedSystem;
 use barewire_types::{Integrity, Lane, SampleFormat};
 use proptest::prelude::*;
-use rig::{Player, Random, Rig, Scripted, WakeUp, shape, side, straight};
+use rig::{Heard, Player, Random, Rig, Scripted, WakeUp, shape, side, straight};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
@@ -256,16 +256,26 @@ fn run(case: &Case) -> Result<(), TestCaseError> {
         prop_assert_eq!(rig.step(), Flow::Continue);
         model.wake(script());
     }
-    let mut played = frames_of(&tape.lock().unwrap().played);
+    let played = frames_of(&tape.lock().unwrap().played);
+    let heard = first.lock().unwrap();
+    compare(&rig, &model, played, &heard)
+}
+
+/// What was played, heard and told, against the model.
+fn compare(
+    rig: &Rig,
+    model: &Model,
+    mut played: Vec<[i32; CHANNELS]>,
+    heard: &Heard,
+) -> Result<(), TestCaseError> {
     played.truncate(model.played.len());
     let wrong = played.iter().zip(&model.played).position(|(a, b)| a != b);
     prop_assert_eq!(wrong, None, "first wrong frame of {}", played.len());
     prop_assert_eq!(played.len(), model.played.len());
-    let heard = first.lock().unwrap();
     let inputs = heard.inputs[0].iter().zip(&heard.inputs[1]).map(|(&a, &b)| [a, b]);
     prop_assert!(inputs.eq(model.heard.iter().copied()));
     let positions: Vec<u64> = heard.blocks.iter().map(|time| time.position_frames).collect();
-    prop_assert_eq!(positions, model.positions);
+    prop_assert_eq!(&positions, &model.positions);
     prop_assert!(heard.blocks.windows(2).all(|pair| pair[1].at_ns > pair[0].at_ns));
     let snapshot = rig.telemetry.snapshot();
     prop_assert_eq!(snapshot.missed_frames, model.missed);
