@@ -32,10 +32,8 @@ pub(crate) fn nearest_key(wrong: &str, keys: &[String]) -> Option<String> {
     };
     let same_name = || keys.iter().find(|key| last(key) == wrong_last).cloned();
     let anywhere = || {
-        nearest(wrong, keys.iter().map(String::as_str)).or_else(|| {
-            let right = nearest(&wrong_last, keys.iter().filter_map(|key| key.rsplit('.').next()))?;
-            keys.iter().find(|key| last(key) == right).cloned()
-        })
+        let right = nearest(&wrong_last, keys.iter().filter_map(|key| key.rsplit('.').next()))?;
+        keys.iter().find(|key| last(key) == right).cloned()
     };
     same_name().or_else(in_section).or_else(anywhere)
 }
@@ -51,6 +49,7 @@ mod tests {
         assert_eq!(nearest_key("backend", &keys).as_deref(), Some("driver.backend"));
         assert_eq!(nearest_key("output.chanels", &keys).as_deref(), Some("output.channels"));
         assert_eq!(nearest_key("blocks.min", &keys).as_deref(), Some("blocks.min_frames"));
-        assert_eq!(nearest_key("zzz.qqq", &keys), None);
+        // The section alone makes no likeness.
+        assert_eq!(nearest_key("output.qqq", &keys), None);
     }
 }

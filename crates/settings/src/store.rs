@@ -7,7 +7,7 @@ use crate::error::{Origin, Place, SettingsError};
 use crate::file::{Stamp, read_file, replace_file};
 use crate::layers::{Layers, read_and_check};
 use crate::nearest::nearest;
-use crate::paths::{SETTINGS_VARIABLE, settings_file, state_directory};
+use crate::places::{SETTINGS_VARIABLE, settings_file, state_directory};
 use crate::read::Reading;
 use crate::sections::Settings;
 use std::collections::BTreeMap;

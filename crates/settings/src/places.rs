@@ -82,17 +82,17 @@ mod tests {
 
     #[test]
     fn the_file_lies_where_the_base_directory_specification_says() {
-        let home = with(&[("HOME", "/home/a")]);
+        let home = with(&[("HOME", "/h/a")]);
         let file = |lookup: Lookup<'_>| settings_file_by(lookup).map(|p| p.display().to_string());
-        assert_eq!(file(&home).as_deref(), Some("/home/a/.config/barewire/barewire.toml"));
+        assert_eq!(file(&home).as_deref(), Some("/h/a/.config/barewire/barewire.toml"));
         let state = state_directory_by(&home).unwrap();
-        assert_eq!(state.display().to_string(), "/home/a/.local/state/barewire");
-        let xdg = with(&[("HOME", "/home/a"), ("XDG_CONFIG_HOME", "/x")]);
+        assert_eq!(state.display().to_string(), "/h/a/.local/state/barewire");
+        let xdg = with(&[("HOME", "/h/a"), ("XDG_CONFIG_HOME", "/x")]);
         assert_eq!(file(&xdg).as_deref(), Some("/x/barewire/barewire.toml"));
         // The specification: a relative path is to be ignored.
-        let relative = with(&[("HOME", "/home/a"), ("XDG_CONFIG_HOME", "x")]);
-        assert_eq!(file(&relative).as_deref(), Some("/home/a/.config/barewire/barewire.toml"));
-        let named = with(&[("HOME", "/home/a"), (SETTINGS_VARIABLE, "here.toml")]);
+        let relative = with(&[("HOME", "/h/a"), ("XDG_CONFIG_HOME", "x")]);
+        assert_eq!(file(&relative).as_deref(), Some("/h/a/.config/barewire/barewire.toml"));
+        let named = with(&[("HOME", "/h/a"), (SETTINGS_VARIABLE, "here.toml")]);
         assert_eq!(file(&named).as_deref(), Some("here.toml"));
         assert_eq!(file(&with(&[])), None);
     }
