@@ -1,4 +1,4 @@
-//! The ASIO binary interface in both directions: a driver's object for hosts ([`Object`]), a host's handle on a
+//! The ASIO binary interface in both directions: a driver's object for hosts ([`create`]), a host's handle on a
 //! driver ([`DriverRef`]). Constants, layouts and the one guard through which every foreign call goes; no policy.
 //!
 //! There are two dialects, [`Windows`] and [`Unix`] (cwASIO), with one vtable order. The calling convention is the

@@ -1,11 +1,12 @@
 //! The driver of this very process, and any other that is asked for: both are driven through the ASIO interface.
 
 use crate::Global;
-use anyhow::{Context, Result};
-use barewire_driver::{Config, DeviceChoice, Driver, FixedConfig, NAME, Observer, Options};
+use anyhow::{Context, Result, bail};
+use barewire_driver::{Driver, NAME, Observer, Options, SettingsSource};
 use barewire_host::{Source, registry};
 use barewire_rt::{RealSystem, SimulatedSystem, System};
-use barewire_virtual::{Description, Sink};
+use barewire_settings::{Clock, Settings, Sources};
+use barewire_virtual::Description;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,14 +27,49 @@ impl Chosen {
     }
 }
 
+/// The settings that the options ask for: the file, the environment, and above both the command line.
+pub(crate) fn settings(global: &Global) -> Arc<SettingsSource> {
+    let mut sources = Sources::from_environment();
+    if let Some(file) = &global.settings {
+        sources = sources.named(file);
+    }
+    sources.arguments.extend(global.set.iter().cloned());
+    let device = global.device.as_ref().map(|text| format!("{text:?}"));
+    if let Some(device) = device {
+        let word = if device.contains(':') { device } else { format!("{{ pattern = {device} }}") };
+        sources.arguments.push(format!("input.device = {word}"));
+        sources.arguments.push(format!("output.device = {word}"));
+    }
+    if let Some(frames) = global.block {
+        sources.arguments.push(format!("blocks.preferred_frames = {frames}"));
+    }
+    if global.simulated {
+        sources.arguments.push("virtual.clock = \"simulated\"".to_owned());
+    }
+    SettingsSource::new(sources)
+}
+
+/// Settings that were named by hand have to be right; the driver itself would go on with what is left of them.
+pub(crate) fn checked(global: &Global) -> Result<Arc<SettingsSource>> {
+    let source = settings(global);
+    let problems = source.loaded().problems;
+    if let Some(first) = problems.first() {
+        bail!("{first}");
+    }
+    Ok(source)
+}
+
 /// What time the built-in driver keeps.
-pub(crate) fn system(global: &Global) -> Arc<dyn System> {
-    if global.simulated { SimulatedSystem::new(0) } else { RealSystem::new() }
+pub(crate) fn system(settings: &Settings) -> Arc<dyn System> {
+    match settings.virtual_device.clock {
+        Clock::Simulated => SimulatedSystem::new(0),
+        Clock::Real => RealSystem::new(),
+    }
 }
 
 /// The virtual device that stands in for hardware.
-pub(crate) fn virtual_device(global: &Global) -> Description {
-    Description { sink: Sink::Wav(capture_folder(global)), ..Description::default() }
+pub(crate) fn virtual_device(global: &Global, settings: &Settings) -> Description {
+    barewire_registry::describe(&settings.virtual_device, Some(&capture_folder(global)))
 }
 
 fn capture_folder(global: &Global) -> PathBuf {
@@ -44,35 +80,30 @@ fn capture_folder(global: &Global) -> PathBuf {
 /// The driver that the options name.
 pub(crate) fn choose(global: &Global) -> Result<Chosen> {
     let observer = Arc::new(Mutex::new(None));
-    let (capture, is_simulated) = (capture_folder(global), global.simulated);
+    let config = checked(global)?;
+    let settings = config.loaded().settings;
+    let is_simulated = global.driver.is_none() && settings.virtual_device.clock == Clock::Simulated;
+    let place = settings.virtual_device.sink_path.clone();
+    let capture = place.unwrap_or_else(|| capture_folder(global));
     let source = match &global.driver {
         Some(name) => named(global, name)?,
-        None => built_in(global, observer.clone()),
+        None => built_in(global, config, observer.clone()),
     };
     Ok(Chosen { source, observer, is_simulated, capture })
 }
 
-fn built_in(global: &Global, observer: Arc<Mutex<Option<Observer>>>) -> Source {
-    let choice = match &global.device {
-        None => DeviceChoice::Default,
-        Some(text) if text.contains(':') => DeviceChoice::Id(text.clone()),
-        Some(text) => DeviceChoice::Pattern(text.clone()),
-    };
-    let mut config = Config { input: choice.clone(), output: choice, ..Config::default() };
-    if let Some(frames) = global.block {
-        config.block.min_frames = config.block.min_frames.min(frames);
-        config.block.max_frames = config.block.max_frames.max(frames);
-        config.block.preferred_frames = frames;
-    }
+fn built_in(
+    global: &Global,
+    config: Arc<SettingsSource>,
+    observer: Arc<Mutex<Option<Observer>>>,
+) -> Source {
     let global = global.clone();
     Source::in_process(NAME, move || {
-        let system = system(&global);
-        let backends = barewire_registry::backends(&system, vec![virtual_device(&global)]);
-        let driver = Driver::new(Options {
-            system,
-            backends,
-            config: Arc::new(FixedConfig(config.clone())),
-        });
+        let settings = config.loaded().settings;
+        let system = system(&settings);
+        let backends =
+            barewire_registry::backends(&system, vec![virtual_device(&global, &settings)]);
+        let driver = Driver::new(Options { system, backends, config: config.clone() });
         *observer.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver.observer());
         driver
     })

@@ -51,8 +51,10 @@ impl From<&DeviceInfo> for Device {
 
 /// Lists devices.
 pub(crate) fn run(global: &Global) -> Result<()> {
-    let system = builtin::system(global);
-    let backends = barewire_registry::backends(&system, vec![builtin::virtual_device(global)]);
+    let settings = builtin::checked(global)?.loaded().settings;
+    let system = builtin::system(&settings);
+    let device = builtin::virtual_device(global, &settings);
+    let backends = barewire_registry::backends(&system, vec![device]);
     let mut all = Vec::new();
     let mut failed = Vec::new();
     for backend in backends {

@@ -11,6 +11,7 @@ mod play;
 mod prove;
 mod record;
 mod say;
+mod settings;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -48,6 +49,12 @@ pub(crate) struct Global {
     /// Let the virtual device run as fast as the processor goes.
     #[arg(long, global = true)]
     simulated: bool,
+    /// The settings file.
+    #[arg(long, global = true, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// One setting above the file: `output.device = "virtual:loop"`; see `barewire settings`.
+    #[arg(long, global = true, value_name = "KEY = VALUE")]
+    set: Vec<String>,
     /// Where drivers are registered.
     #[arg(long, global = true, value_name = "FOLDER")]
     root: Option<PathBuf>,
@@ -69,6 +76,8 @@ enum Action {
     Verify(prove::Verify),
     /// Measure the way from outputs to inputs, beside what the driver reports.
     Latency(prove::Latency),
+    /// Print the settings in force, and where each comes from.
+    Settings,
     /// Register the driver, so that other programs find it.
     Register(drivers::Register),
     /// Take the registration back.
@@ -99,6 +108,7 @@ fn run(command: &Command) -> Result<()> {
         Action::Tone(options) => record::tone(global, options),
         Action::Verify(options) => prove::verify(global, options),
         Action::Latency(options) => prove::latency(global, options),
+        Action::Settings => settings::run(global),
         Action::Register(options) => drivers::register(global, options),
         Action::Unregister(options) => drivers::unregister(global, options),
         Action::ProbeChild { driver } => drivers::probe_child(global, driver),

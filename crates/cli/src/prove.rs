@@ -20,6 +20,9 @@ pub(crate) struct Verify {
 
 #[derive(clap::Args)]
 pub(crate) struct Latency {
+    /// Write what was measured into the settings file, so that hosts are told it.
+    #[arg(long)]
+    store: bool,
     /// The rate; by default the driver's own.
     #[arg(long, value_name = "HZ")]
     rate: Option<f64>,
@@ -199,6 +202,9 @@ pub(crate) fn latency(global: &Global, options: &Latency) -> Result<()> {
         measured_frames,
         difference_frames: heard.reported_frames.and_then(difference),
     };
+    if options.store {
+        store(global, &measured)?;
+    }
     say::report(global, &measured, |measured| {
         #[expect(clippy::cast_precision_loss, reason = "milliseconds for people")]
         let length = measured.measured_frames as f64 * 1000.0 / measured.rate_hz;
@@ -215,5 +221,22 @@ pub(crate) fn latency(global: &Global, options: &Latency) -> Result<()> {
             ));
         }
     });
+    Ok(())
+}
+
+/// Adds the difference to the offset that the settings have for outputs: the way round does not tell one direction's part
+/// from the other's, and hosts care for the sum.
+fn store(global: &Global, measured: &Measured) -> Result<()> {
+    const KEY: &str = "output.latency_offset_frames";
+    let Some(difference) = measured.difference_frames else {
+        bail!("the driver reports no latency to correct");
+    };
+    let loaded = builtin::settings(global).loaded();
+    let Some(file) = loaded.file.clone() else {
+        bail!("there is no place for settings; name a file with --settings");
+    };
+    let offset = i64::from(loaded.settings.output.latency_offset_frames) + difference;
+    barewire_settings::write_key(&file, KEY, &offset.to_string())?;
+    say::aside(format_args!("{KEY} = {offset} is written to {}", file.display()));
     Ok(())
 }

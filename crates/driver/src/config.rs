@@ -1,33 +1,8 @@
 //! What the driver is told to do: checked words, wherever they come from.
 
 use barewire_engine::OutputMode;
+use barewire_settings::DeviceChoice;
 use barewire_types::{RateHz, SampleFormat};
-
-/// Which device of a direction is meant.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum DeviceChoice {
-    /// The default of the first backend that has one.
-    #[default]
-    Default,
-    /// None: this direction is not offered.
-    None,
-    /// The device with this id.
-    Id(String),
-    /// The device with this name.
-    Name(String),
-    /// The first device whose name or id contains this, capitals or not.
-    Pattern(String),
-}
-
-/// When the device is let go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LetGo {
-    /// With the buffers.
-    #[default]
-    DisposeBuffers,
-    /// Whenever the host stops, so that other programs may have it meanwhile.
-    Stop,
-}
 
 /// The block sizes that are offered, in frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,10 +32,10 @@ pub struct Config {
     pub input: DeviceChoice,
     /// The played device.
     pub output: DeviceChoice,
-    /// The device's channels that are offered as inputs, in this order; all if not given.
-    pub input_channels: Option<Vec<u16>>,
-    /// The device's channels that are offered as outputs, in this order; all if not given.
-    pub output_channels: Option<Vec<u16>>,
+    /// The device's channels that are offered as inputs, in this order (`None`: a silent one); all if not given.
+    pub input_channels: Option<Vec<Option<u16>>>,
+    /// The device's channels that are offered as outputs, in this order (`None`: a silent one); all if not given.
+    pub output_channels: Option<Vec<Option<u16>>>,
     /// At least so many outputs are offered; those beyond the device's are silent. Some hosts refuse fewer than two.
     pub pad_outputs: Option<u16>,
     /// Likewise for inputs.
@@ -69,12 +44,16 @@ pub struct Config {
     pub block: BlockSizes,
     /// The sample type that hosts get, if forced.
     pub container: Option<SampleFormat>,
-    /// The format that the device is opened with, if forced.
-    pub device_format: Option<SampleFormat>,
+    /// The format that is captured, if forced.
+    pub input_format: Option<SampleFormat>,
+    /// The format that is played, if forced.
+    pub output_format: Option<SampleFormat>,
+    /// At most so many of the device's inputs are offered.
+    pub most_inputs: Option<u16>,
+    /// At most so many of the device's outputs are offered.
+    pub most_outputs: Option<u16>,
     /// The rate at the beginning, if the device has it.
     pub rate: Option<RateHz>,
-    /// When the device is let go.
-    pub let_go: LetGo,
     /// How outputs get to the device.
     pub output_mode: OutputMode,
     /// Added to the latency of inputs.

@@ -16,12 +16,15 @@ mod keeper;
 mod notifier;
 mod offer;
 mod rate;
+mod settings_source;
 mod state;
 mod threads;
 
-pub use config::{BlockSizes, Config, ConfigSource, DeviceChoice, FixedConfig, LetGo};
+pub use barewire_settings::DeviceChoice;
+pub use config::{BlockSizes, Config, ConfigSource, FixedConfig};
 pub use driver::{Driver, Observer, Options};
 pub use events::{LogRecord, Report};
+pub use settings_source::SettingsSource;
 pub use threads::live_threads;
 
 /// The name that hosts show.

@@ -1,8 +1,9 @@
 //! What is offered to the host, from what the devices say of themselves. No device is opened for it.
 
-use crate::config::{BlockSizes, Config, DeviceChoice};
+use crate::config::{BlockSizes, Config};
 use barewire_abi::{AsioError, AsioResult, BufferSize, Code, SampleType};
 use barewire_device::{Backend, Caps, DeviceInfo};
+use barewire_settings::DeviceChoice;
 use barewire_types::{Encoding, Error, MAX_CHANNELS, RateHz, SampleFormat};
 use std::sync::Arc;
 
@@ -35,14 +36,7 @@ pub(crate) struct Offer {
 fn matches(choice: &DeviceChoice, device: &DeviceInfo) -> bool {
     match choice {
         DeviceChoice::Default => device.is_default,
-        DeviceChoice::None => false,
-        DeviceChoice::Id(id) => device.id.as_str() == id,
-        DeviceChoice::Name(name) => device.name == *name,
-        DeviceChoice::Pattern(pattern) => {
-            let pattern = pattern.to_lowercase();
-            device.name.to_lowercase().contains(&pattern)
-                || device.id.as_str().to_lowercase().contains(&pattern)
-        }
+        other => other.fits(device.id.as_str(), &device.name),
     }
 }
 
@@ -54,9 +48,20 @@ impl Offer {
     /// Chooses a device and describes it to hosts.
     pub(crate) fn new(backends: &[Arc<dyn Backend>], config: &Config) -> AsioResult<Self> {
         let (backend, device, reason) = choose(backends, config)?;
-        let input = direction(device.capture.as_ref(), &config.input, &config.input_channels, "In");
-        let output =
-            direction(device.playback.as_ref(), &config.output, &config.output_channels, "Out");
+        let input = direction(
+            device.capture.as_ref(),
+            &config.input,
+            &config.input_channels,
+            config.most_inputs,
+            "In",
+        );
+        let output = direction(
+            device.playback.as_ref(),
+            &config.output,
+            &config.output_channels,
+            config.most_outputs,
+            "Out",
+        );
         let input = padded(input, config.pad_inputs, "In");
         let pad = if output.caps.is_some() { 2 } else { 0 };
         let output = padded(output, config.pad_outputs.unwrap_or(pad), "Out");
@@ -146,23 +151,28 @@ fn choose(backends: &[Arc<dyn Backend>], config: &Config) -> AsioResult<Choice> 
 fn direction(
     caps: Option<&Caps>,
     choice: &DeviceChoice,
-    chosen: &Option<Vec<u16>>,
+    chosen: &Option<Vec<Option<u16>>>,
+    most: Option<u16>,
     word: &str,
 ) -> Direction {
     let Some(caps) = caps.filter(|_| *choice != DeviceChoice::None) else {
         return Direction::default();
     };
     let there = caps.channels.counts.last().copied().unwrap_or(0);
-    let channels: Vec<u16> = match chosen {
-        Some(channels) => channels.iter().copied().filter(|&channel| channel < there).collect(),
-        None => (0..there).collect(),
+    let there = most.map_or(there, |most| most.min(there));
+    let mut channels: Vec<Option<u16>> = match chosen {
+        Some(map) => map.iter().map(|entry| entry.filter(|&channel| channel < there)).collect(),
+        None => (0..there).map(Some).collect(),
     };
-    let name = |&channel: &u16| {
-        let given = caps.channels.names.get(usize::from(channel)).cloned();
-        given.unwrap_or_else(|| format!("{word} {}", channel + 1))
+    channels.truncate(MAX_CHANNELS);
+    let name = |(n, channel): (usize, &Option<u16>)| match channel {
+        None => format!("{word} {} (silent)", n + 1),
+        Some(channel) => {
+            let given = caps.channels.names.get(usize::from(*channel)).cloned();
+            given.unwrap_or_else(|| format!("{word} {}", channel + 1))
+        }
     };
-    let names = channels.iter().map(name).collect();
-    let channels = channels.into_iter().map(Some).take(MAX_CHANNELS).collect();
+    let names = channels.iter().enumerate().map(name).collect();
     Direction { channels, names, caps: Some(caps.clone()) }
 }
 
@@ -186,11 +196,11 @@ fn rates(input: &Direction, output: &Direction) -> Vec<RateHz> {
 
 /// The device's container if both directions share it and hosts are used to it, else 32-bit integers.
 fn container(input: &Direction, output: &Direction, config: &Config) -> SampleFormat {
-    let best = |direction: &Direction| {
+    let best = |direction: &Direction, forced: Option<SampleFormat>| {
         let caps = direction.caps.as_ref()?;
-        config.device_format.or_else(|| caps.formats.first().copied())
+        forced.or_else(|| caps.formats.first().copied())
     };
-    let formats = [best(input), best(output)];
+    let formats = [best(input, config.input_format), best(output, config.output_format)];
     let mut formats = formats.into_iter().flatten();
     let first = formats.next();
     let same = formats.all(|format| Some(format) == first);

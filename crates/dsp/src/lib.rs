@@ -2,7 +2,7 @@
 //!
 //! What is built before the device thread runs is checked in a constructor (`Copier::new` …); what runs on the device
 //! thread (`run`, `add`, `finish` …) neither allocates nor panics. Samples pass as *left-justified* 32-bit integers or as
-//! `f64` with full scale ±1. Memory of devices and hosts is touched only in [`rows`], through `barewire_rt` views.
+//! `f64` with full scale ±1. Memory of devices and hosts is touched only in `rows`, through `barewire_rt` views.
 //! No ASIO, no operating system, no file.
 
 #![deny(unsafe_code)]

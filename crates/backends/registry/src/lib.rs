@@ -2,6 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+mod description;
+
+pub use description::describe;
+
 use barewire_device::Backend;
 use barewire_rt::System;
 use barewire_virtual::{Description, VirtualBackend};

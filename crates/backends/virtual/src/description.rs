@@ -187,6 +187,8 @@ pub struct Description {
     pub prefill_periods: u32,
     /// The clock is faster than nominal by this much; it says nothing of it.
     pub offset_ppm: f64,
+    /// That many openings are refused before one succeeds.
+    pub refuse_openings: u32,
     /// Where played frames go.
     pub sink: Sink,
     /// Where captured frames come from.
@@ -217,6 +219,7 @@ impl Default for Description {
             fixed_period_frames: None,
             prefill_periods: 2,
             offset_ppm: 0.0,
+            refuse_openings: 0,
             sink: Sink::Null,
             source: Source::Loop { delay_frames: 0 },
             script: Script::default(),

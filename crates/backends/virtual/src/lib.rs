@@ -1,6 +1,6 @@
 //! The virtual device: what stands for hardware where there is none, and the simulator's device.
 //!
-//! It keeps the time of a [`System`](barewire_rt::System): the real one gives it absolute deadlines, a simulated one
+//! It keeps the time of a [`System`]: the real one gives it absolute deadlines, a simulated one
 //! lets it run as fast as the processor goes, with the same code. What it was given goes to a [`Sink`], what it
 //! captures comes from a [`Source`], both exact to the bit and to the frame; faults happen by a [`Script`] or by hand
 //! ([`Remote`]).
@@ -39,7 +39,12 @@ pub struct VirtualBackend {
 impl VirtualBackend {
     /// Devices as described. Control thread.
     pub fn new(system: Arc<dyn System>, descriptions: Vec<Description>) -> Self {
-        let devices = descriptions.into_iter().map(|d| (d, Arc::new(Remote::default()))).collect();
+        let with_remote = |device: Description| {
+            let remote = Remote::default();
+            remote.refuse(device.refuse_openings);
+            (device, Arc::new(remote))
+        };
+        let devices = descriptions.into_iter().map(with_remote).collect();
         Self { system, devices, listener: Arc::default() }
     }
 

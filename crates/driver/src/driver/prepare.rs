@@ -15,7 +15,7 @@ use barewire_engine::{
     ClientPlan, Engine, EngineEvent, Fallback, FallbackControl, Links, OutputMode, Plan,
 };
 use barewire_rt::{EventReader, EventWriter, Waker, events};
-use barewire_types::RateHz;
+use barewire_types::{RateHz, SampleFormat};
 use std::sync::Arc;
 
 /// Events that wait to be read: 20 ms of one a cycle at the smallest blocks, many times over.
@@ -180,17 +180,17 @@ fn plan(offer: &Offer, config: &Config, inputs: &Bank, outputs: &Bank, frames: u
 }
 
 fn open_request(offer: &Offer, config: &Config, rate: RateHz, frames: u32) -> OpenRequest {
-    let side = |direction: &Direction| {
+    let side = |direction: &Direction, forced: Option<SampleFormat>| {
         let caps = direction.caps.as_ref()?;
         let most = direction.channels.iter().flatten().max().map_or(1, |&last| last + 1);
-        let format = config.device_format.filter(|format| caps.formats.contains(format));
+        let format = forced.filter(|format| caps.formats.contains(format));
         Some(SideRequest { channels: most, format })
     };
     OpenRequest {
         id: offer.device.id.clone(),
         rate,
-        capture: side(&offer.input),
-        playback: side(&offer.output),
+        capture: side(&offer.input, config.input_format),
+        playback: side(&offer.output, config.output_format),
         period_frames: frames,
     }
 }

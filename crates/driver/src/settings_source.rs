@@ -1,0 +1,143 @@
+//! The settings file as a driver's configuration.
+
+use crate::config::{BlockSizes, Config, ConfigSource};
+use barewire_engine::OutputMode;
+use barewire_settings::{
+    BackendChoice, DeviceMode, Loaded, MapEntry, OutputReady, RatePolicy, ReleaseOn, Settings,
+    Side, SizeStep, Sources, Store,
+};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Settings from the file, the environment and the command line.
+#[derive(Debug)]
+pub struct SettingsSource {
+    store: Mutex<Store>,
+}
+
+impl SettingsSource {
+    /// Settings that come from these texts.
+    pub fn new(sources: Sources) -> Arc<Self> {
+        Arc::new(Self { store: Mutex::new(Store::new(sources)) })
+    }
+
+    /// What is in force, where each value comes from, and what is wrong.
+    pub fn loaded(&self) -> Loaded {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner).load()
+    }
+}
+
+impl ConfigSource for SettingsSource {
+    fn load(&self) -> (Config, Vec<String>) {
+        let loaded = self.loaded();
+        let mut problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+        problems.extend(loaded.fallback().map(str::to_owned));
+        problems.extend(not_yet(&loaded.settings).into_iter().map(str::to_owned));
+        (config(&loaded.settings), problems)
+    }
+
+    fn has_changed(&self) -> bool {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner).changed()
+    }
+
+    fn place(&self) -> String {
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = store.sources().file.as_ref();
+        file.map_or_else(|| "no file".to_owned(), |file| file.display().to_string())
+    }
+}
+
+/// What is set and not obeyed yet: said, since nothing degrades in silence.
+fn not_yet(settings: &Settings) -> Vec<&'static str> {
+    let driver = &settings.driver;
+    let wishes = [
+        (
+            driver.rate_policy == RatePolicy::Convert,
+            "driver.rate_policy: rates are not converted yet",
+        ),
+        (
+            driver.release_on == ReleaseOn::Stop,
+            "driver.release_on: the device is let go with the buffers",
+        ),
+        (driver.mode != DeviceMode::Auto, "driver.mode: no backend of this system knows modes yet"),
+        (
+            !settings.mix.gain.is_unity(),
+            "output.gain: gains are not in force yet; samples are copied",
+        ),
+    ];
+    wishes.into_iter().filter_map(|(is_set, text)| is_set.then_some(text)).collect()
+}
+
+fn map(side: &Side) -> Option<Vec<Option<u16>>> {
+    let map = side.channel_map.as_ref()?;
+    Some(map.iter().map(|entry: &MapEntry| entry.channel()).collect())
+}
+
+/// Settings as the driver takes them.
+fn config(settings: &Settings) -> Config {
+    let Settings { driver, input, output, blocks, .. } = settings;
+    let default = BlockSizes::default();
+    let granularity = match blocks.granularity {
+        None => default.granularity,
+        Some(SizeStep::PowersOfTwo) => -1,
+        Some(SizeStep::Fixed) => 0,
+        Some(SizeStep::Frames(frames)) => i32::try_from(frames).unwrap_or(1),
+    };
+    let preferred = blocks.preferred_frames.unwrap_or(default.preferred_frames);
+    let is_fixed = blocks.granularity == Some(SizeStep::Fixed);
+    let end =
+        |own: Option<u32>, default: u32| if is_fixed { preferred } else { own.unwrap_or(default) };
+    Config {
+        backend: (driver.backend != BackendChoice::Auto).then(|| driver.backend.word().to_owned()),
+        input: input.device.clone(),
+        output: output.device.clone(),
+        input_channels: map(input),
+        output_channels: map(output),
+        pad_outputs: (output.pad_to_channels > 0).then_some(output.pad_to_channels),
+        pad_inputs: input.pad_to_channels,
+        block: BlockSizes {
+            min_frames: end(blocks.min_frames, default.min_frames.min(preferred)),
+            max_frames: end(blocks.max_frames, default.max_frames.max(preferred)),
+            preferred_frames: preferred,
+            granularity,
+        },
+        container: driver.sample_type,
+        input_format: input.format,
+        output_format: output.format,
+        most_inputs: input.channels,
+        most_outputs: output.channels,
+        rate: None,
+        output_mode: match driver.output_ready {
+            OutputReady::Auto => OutputMode::Auto,
+            OutputReady::Direct => OutputMode::Direct,
+            OutputReady::Queued => OutputMode::Queued,
+        },
+        input_offset_frames: input.latency_offset_frames,
+        output_offset_frames: output.latency_offset_frames,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(lines: &str) -> (Config, Vec<String>) {
+        let sources = Sources { environment: lines.to_owned(), ..Sources::default() };
+        SettingsSource::new(sources).load()
+    }
+
+    #[test]
+    fn settings_reach_the_driver_and_what_is_not_obeyed_is_said() {
+        let (config, problems) = with("");
+        assert_eq!((config.block, problems.len()), (BlockSizes::default(), 0));
+        let (config, problems) = with(
+            "driver.backend = \"virtual\"\nblocks.preferred_frames = 64\noutput.channel_map = [2, \"none\"]",
+        );
+        assert_eq!(config.backend.as_deref(), Some("virtual"));
+        assert_eq!(config.output_channels, Some(vec![Some(1), None]));
+        assert_eq!((config.block.preferred_frames, problems.len()), (64, 0));
+        let (_, problems) = with("driver.rate_policy = \"convert\"\noutput.gain = 0.5");
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        let (_, problems) = with("driver.bakend = \"virtual\"");
+        assert!(problems[0].contains("backend"), "the nearest right key: {problems:?}");
+    }
+}
