@@ -34,7 +34,7 @@ const PLATFORMS: [&str; 10] = [
     "crates/share",
     "crates/host/src/registry",
     "crates/host/src/source",
-    "crates/settings/src/paths",
+    "crates/settings/src/places",
     "crates/door",
     "crates/abi/src",
     "xtask",
