@@ -1,5 +1,12 @@
 //! What is wrong is told with line, column and the nearest right word.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    reason = "a test may stop the world"
+)]
+
 use barewire_settings::{Settings, SettingsError, Sources, Store};
 use std::fs;
 

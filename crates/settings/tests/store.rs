@@ -1,5 +1,12 @@
 //! Which text wins, what holds when one is broken, and how a change is seen and written.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    reason = "a test may stop the world"
+)]
+
 use barewire_settings::{
     BackendChoice, DeviceChoice, FaultKind, Gains, InForce, MapEntry, Place, SET_VARIABLE,
     SizeStep, Sources, Store, VirtualFault, reference_page, write_key,
