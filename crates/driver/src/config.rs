@@ -52,6 +52,12 @@ pub struct Config {
     pub most_inputs: Option<u16>,
     /// At most so many of the device's outputs are offered.
     pub most_outputs: Option<u16>,
+    /// Whether a host can have rates that the device has not, resampled.
+    pub converts: bool,
+    /// A factor for all outputs; `None` is 1, which is no arithmetic.
+    pub gain: Option<f64>,
+    /// Whether the device is let go when the host stops, not only when it disposes of its buffers.
+    pub releases_on_stop: bool,
     /// The rate at the beginning, if the device has it.
     pub rate: Option<RateHz>,
     /// How outputs get to the device.
@@ -69,6 +75,12 @@ pub trait ConfigSource: Send + Sync {
 
     /// Whether [`load`](Self::load) would give something else than the last time.
     fn has_changed(&self) -> bool {
+        false
+    }
+
+    /// Goes by the named entry from now on; false if there is none of that name.
+    fn choose_instance(&self, name: &str) -> bool {
+        let _ = name;
         false
     }
 

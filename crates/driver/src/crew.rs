@@ -4,11 +4,11 @@ use crate::config::ConfigSource;
 use crate::events::Journal;
 use crate::keeper::{Keeper, KeeperHand};
 use crate::notifier::{Notifier, Request, Requests};
+use crate::opening::{Opened, Opening};
 use barewire_abi::HostCallbacks;
-use barewire_device::{Backend, OpenRequest, Stream};
-use barewire_engine::{EngineEvent, EventKind, FallbackControl};
+use barewire_engine::{EngineEvent, EventKind, FallbackControl, PairMeter};
 use barewire_rt::{EventReader, Lock, System};
-use barewire_types::{Ns, RateHz, Result};
+use barewire_types::{Error, ErrorKind, Ns, RateHz, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,8 +21,12 @@ const TRIES: u32 = 40;
 
 /// Opens devices for a run, on the keeper's thread.
 pub(crate) struct Reopener {
-    pub(crate) backend: Arc<dyn Backend>,
-    pub(crate) request: Lock<OpenRequest>,
+    pub(crate) opening: Opening,
+    pub(crate) rate: Lock<RateHz>,
+    /// Whether the stream in use is at another rate than its device, since the engine counts on that.
+    is_converted: AtomicBool,
+    /// How two joined devices get along.
+    pub(crate) meter: Lock<Option<Arc<PairMeter>>>,
     pub(crate) control: Lock<Option<FallbackControl>>,
     pub(crate) requests: Arc<Requests>,
     pub(crate) journal: Arc<Lock<Journal>>,
@@ -70,15 +74,17 @@ impl Ears {
 
 impl Reopener {
     pub(crate) fn new(
-        system: Arc<dyn System>,
-        backend: Arc<dyn Backend>,
-        request: OpenRequest,
+        opening: Opening,
+        rate: RateHz,
         requests: Arc<Requests>,
         journal: Arc<Lock<Journal>>,
     ) -> Arc<Self> {
+        let system = opening.system.clone();
         Arc::new(Self {
-            backend,
-            request: Lock::new(system.clone(), request),
+            opening,
+            rate: Lock::new(system.clone(), rate),
+            is_converted: AtomicBool::new(false),
+            meter: Lock::new(system.clone(), None),
             control: Lock::new(system.clone(), None),
             requests,
             journal,
@@ -88,9 +94,11 @@ impl Reopener {
         })
     }
 
-    fn open(&self) -> Result<Box<dyn Stream>> {
-        let request = self.request.lock().clone();
-        self.backend.open(&request)
+    fn open(&self) -> Result<Opened> {
+        let rate = *self.rate.lock();
+        let opened = self.opening.open(rate)?;
+        *self.meter.lock() = opened.meter.clone();
+        Ok(opened)
     }
 
     /// Closes what is out of use, and opens the device anew if it is lost or was handed out. Keeper.
@@ -105,10 +113,11 @@ impl Reopener {
             return;
         }
         match self.open() {
-            Ok(stream) => {
+            Ok(Opened { stream, below, .. }) => {
                 *self.failures.lock() = 0;
                 self.swapping.store(false, Ordering::Release);
-                if !control.fits(&stream.shape()) {
+                let was_converted = self.is_converted.load(Ordering::Relaxed);
+                if below.is_some() != was_converted || !control.fits(&stream.shape()) {
                     self.say(
                         "the device came back with another shape; the host is asked for a reset",
                     );
@@ -128,6 +137,25 @@ impl Reopener {
                 }
             }
         }
+    }
+
+    /// Opens the device for a stream that has put it away.
+    fn open_again(&self) -> Result<()> {
+        let Some(control) = self.control.lock().clone() else { return Ok(()) };
+        drop(control.take_dead());
+        self.swapping.store(false, Ordering::Release);
+        if control.has_offer() {
+            return Ok(());
+        }
+        let opened = self.open()?;
+        if !control.fits(&opened.stream.shape()) {
+            let text = "the device is not what it was when it was let go";
+            return Err(
+                Error::new(ErrorKind::Lost, text).remedy("let the program make its buffers anew")
+            );
+        }
+        drop(control.offer(opened.stream).err());
+        Ok(())
     }
 
     fn say(&self, text: &str) {
@@ -168,9 +196,24 @@ impl Crew {
     }
 
     /// Opens the device on the keeper's thread.
-    pub(crate) fn open(&self) -> Result<Box<dyn Stream>> {
+    pub(crate) fn open(&self) -> Result<Opened> {
         let reopener = self.reopener.clone();
-        self.keeper.hand().ask(OPEN_NS, move || reopener.open())?
+        let opened = self.keeper.hand().ask(OPEN_NS, move || reopener.open())??;
+        self.reopener.is_converted.store(opened.below.is_some(), Ordering::Relaxed);
+        Ok(opened)
+    }
+
+    /// Has the device closed that the stream has put away.
+    pub(crate) fn close_what_was_put_away(&self) {
+        let reopener = self.reopener.clone();
+        // Late is as good: the keeper does it all the same.
+        let _ = self.keeper.hand().ask(JOIN_NS, move || reopener.look_after());
+    }
+
+    /// Opens the device again that was put away, for a stream that is about to start.
+    pub(crate) fn open_again(&self) -> Result<()> {
+        let reopener = self.reopener.clone();
+        self.keeper.hand().ask(OPEN_NS, move || reopener.open_again())?
     }
 
     pub(crate) fn hand(&self) -> KeeperHand {
@@ -187,7 +230,7 @@ impl Crew {
 
     /// Changes the rate of the device while it plays: silence goes on meanwhile.
     pub(crate) fn change_rate(&self, rate: RateHz) {
-        self.reopener.request.lock().rate = rate;
+        *self.reopener.rate.lock() = rate;
         self.reopener.swapping.store(true, Ordering::Release);
         if let Some(control) = &*self.reopener.control.lock() {
             control.request_swap(rate);

@@ -12,8 +12,8 @@ use crate::crew::JOIN_NS;
 use crate::events::Journal;
 use crate::host_client::{OutputLatch, RunState, armed};
 use crate::keeper::KeeperHand;
-use crate::offer::Offer;
-use crate::rate;
+use crate::offer::{Offer, refusal};
+use crate::rate::{self, Rates};
 use crate::state::{Parcel, Prepared, Running, State};
 use crate::threads::{self, own_role};
 use barewire_abi::constants::future;
@@ -58,6 +58,10 @@ struct Core {
     state: Lock<State>,
     config: Lock<Config>,
     problems: Lock<Vec<String>>,
+    /// What is to be said of the stream that was opened.
+    stream_notes: Lock<Vec<String>>,
+    /// The name that the host has chosen among the entries.
+    instance: Lock<String>,
     journal: Arc<Lock<Journal>>,
     telemetry: Arc<Telemetry>,
     latch: Arc<OutputLatch>,
@@ -67,7 +71,7 @@ struct Core {
     /// Words for queries from within callbacks: see [`Answers`].
     answers: Seqlock<ANSWERS>,
     /// Rates that can be set; looked at from within callbacks too, held for a copy only.
-    rates: Lock<Arc<[RateHz]>>,
+    rates: Lock<Arc<Rates>>,
     reports_overload: Arc<AtomicBool>,
     is_running: AtomicBool,
     /// disposeBuffers came on a thread of ours, which cannot wait for itself.
@@ -104,13 +108,15 @@ impl Driver {
             state: Lock::new(system.clone(), State::Loaded),
             config: Lock::new(system.clone(), Config::default()),
             problems: Lock::new(system.clone(), Vec::new()),
+            stream_notes: Lock::new(system.clone(), Vec::new()),
+            instance: Lock::new(system.clone(), NAME.to_owned()),
             journal: Arc::new(Lock::new(system.clone(), Journal::default())),
             telemetry: Arc::default(),
             latch: OutputLatch::new(system.clone()),
             run: Lock::new(system.clone(), Arc::default()),
             rate_hz: Arc::default(),
             answers: Seqlock::new(),
-            rates: Lock::new(system.clone(), Arc::from([])),
+            rates: Lock::new(system.clone(), Arc::default()),
             reports_overload: Arc::default(),
             is_running: AtomicBool::new(false),
             dispose_later: AtomicBool::new(false),
@@ -161,9 +167,9 @@ impl Core {
             answers.is_initialized = true;
             answers.inputs = number(offer.input.channels.len());
             answers.outputs = number(offer.output.channels.len());
-            let frames = state.buffers().map_or(offer.block.preferred_frames, |own| own.1);
-            let told = |is_direct| match state.buffers() {
-                Some((_, frames, shape)) => latency(&shape, frames, is_direct),
+            let frames = state.setup().map_or(offer.block.preferred_frames, |setup| setup.frames);
+            let told = |is_direct| match state.setup() {
+                Some(setup) => latency(&setup.shape, setup.frames, is_direct),
                 // Before a device is open: what one with periods as long as blocks has.
                 None => barewire_types::Latency {
                     input_frames: frames,
@@ -209,8 +215,10 @@ impl Core {
     fn check_rate(&self, rate_hz: f64) -> AsioResult<RateHz> {
         self.initialized()?;
         let rates = self.rates.lock().clone();
-        RateHz::from_f64(rate_hz).filter(|rate| rates.contains(rate)).ok_or_else(|| {
-            let list: Vec<String> = rates.iter().map(|rate| rate.get().to_string()).collect();
+        let rate = RateHz::from_f64(rate_hz).filter(|&rate| rates.device_rate(rate).is_some());
+        rate.ok_or_else(|| {
+            let list: Vec<String> =
+                rates.device.iter().map(|rate| rate.get().to_string()).collect();
             let text =
                 format!("the device does not run at {rate_hz} Hz, but at {}", list.join(", "));
             AsioError::new(Code::NO_CLOCK, text)
@@ -225,9 +233,9 @@ impl Core {
         let (config, problems) = self.options.config.load();
         *self.problems.lock() = problems;
         let offer = Offer::new(&self.options.backends, &config)?;
-        let rate = rate::initial(offer.device.id.as_str(), &offer.rates, config.rate);
+        let rate = offer.rates.initial(offer.device.id.as_str(), config.rate);
         self.rate_hz.store(rate.map_or(0, RateHz::get), Ordering::Release);
-        *self.rates.lock() = offer.rates.clone().into();
+        *self.rates.lock() = Arc::new(offer.rates.clone());
         *self.config.lock() = config;
         *state = State::Initialized(Arc::new(offer));
         self.publish(&state);
@@ -240,7 +248,7 @@ impl Core {
             State::Prepared(prepared) => prepared,
             other => {
                 let result = match &other {
-                    State::Running(running) if running.run.stop.load(Ordering::Acquire) => {
+                    State::Running(running) if running.setup.run.stop.load(Ordering::Acquire) => {
                         let text = "the host's callback of the last run has not returned yet";
                         Err(AsioError::new(Code::HW_MALFUNCTION, text))
                     }
@@ -251,20 +259,33 @@ impl Core {
                 return result;
             }
         };
+        if let Err(error) = self.take_device_again(&prepared) {
+            *state = State::Prepared(prepared);
+            return Err(error);
+        }
         let (next, result) = self.launch(prepared);
         *state = next;
         result
     }
 
+    /// The device that the last stop let go.
+    fn take_device_again(&self, prepared: &Prepared) -> AsioResult<()> {
+        if !self.config.lock().releases_on_stop || !prepared.was_stopped {
+            return Ok(());
+        }
+        prepared.setup.crew.open_again().map_err(|error| refusal(&error))
+    }
+
     /// Gives the engine to a device thread, and waits until the device runs: not for the host's first callback, which
     /// may wait for `start` to return.
     fn launch(self: &Arc<Self>, prepared: Prepared) -> (State, AsioResult<()>) {
-        let Prepared { offer, wanted, frames, shape, engine, crew, control, waker, run } = prepared;
-        run.stop.store(false, Ordering::Release);
+        let Prepared { setup, engine, was_stopped } = prepared;
+        setup.run.stop.store(false, Ordering::Release);
         self.telemetry.clear();
-        crew.requests().disarm();
+        setup.crew.requests().disarm();
         let parcel = Parcel::new(self.system(), engine);
-        let (its_run, its_parcel, requests) = (run.clone(), parcel.clone(), crew.requests_shared());
+        let (its_run, its_parcel) = (setup.run.clone(), parcel.clone());
+        let requests = setup.crew.requests_shared();
         let core = self.clone();
         let body = move || {
             let Some(mut engine) = its_parcel.engine.lock().take() else { return };
@@ -282,24 +303,16 @@ impl Core {
         let thread = match thread {
             Ok(thread) => thread,
             Err(error) => {
-                let Some(engine) = parcel.engine.lock().take() else {
-                    return (
-                        State::Initialized(offer),
-                        Err(AsioError::new(Code::NO_MEMORY, error.to_string())),
-                    );
+                let error = AsioError::new(Code::NO_MEMORY, error.to_string());
+                let state = match parcel.engine.lock().take() {
+                    Some(engine) => State::Prepared(Prepared { setup, engine, was_stopped }),
+                    None => State::Initialized(setup.offer),
                 };
-                let own =
-                    Prepared { offer, wanted, frames, shape, engine, crew, control, waker, run };
-                return (
-                    State::Prepared(own),
-                    Err(AsioError::new(Code::NO_MEMORY, error.to_string())),
-                );
+                return (state, Err(error));
             }
         };
         let started = parcel.started(self.system().join_deadline_ns(START_NS));
-        let own =
-            Running { offer, wanted, frames, shape, crew, control, waker, run, thread, parcel };
-        let mut state = State::Running(own);
+        let mut state = State::Running(Running { setup, thread, parcel });
         if started == Some(true) {
             return (state, Ok(()));
         }
@@ -316,8 +329,8 @@ impl Core {
     /// and nothing of it is freed before its thread has left.
     fn stop_running(&self, state: &mut State) {
         let State::Running(running) = std::mem::replace(state, State::Loaded) else { return };
-        running.run.stop.store(true, Ordering::Release);
-        running.waker.wake();
+        running.setup.run.stop.store(true, Ordering::Release);
+        running.setup.waker.wake();
         self.latch.release();
         let ended = !running.thread.is_current()
             && running.thread.join(self.system().join_deadline_ns(JOIN_NS));
@@ -325,7 +338,12 @@ impl Core {
         self.is_running.store(false, Ordering::Release);
         let engine = if ended { running.parcel.engine.lock().take() } else { None };
         *state = match engine {
-            Some(engine) => State::Prepared(running.into_prepared(engine)),
+            Some(engine) => {
+                if self.config.lock().releases_on_stop {
+                    running.setup.crew.close_what_was_put_away();
+                }
+                State::Prepared(Prepared { setup: running.setup, engine, was_stopped: true })
+            }
             None => State::Running(running),
         };
     }
@@ -349,18 +367,18 @@ impl Core {
         self.run.lock().stop.store(true, Ordering::Release);
         *state = match std::mem::replace(state, State::Loaded) {
             State::Prepared(own) => {
-                let offer = own.offer;
-                own.crew.end(own.engine);
+                let offer = own.setup.offer;
+                own.setup.crew.end(own.engine);
                 State::Initialized(offer)
             }
             State::Running(own) => {
                 let (thread, parcel, system) = (own.thread, own.parcel, self.system().clone());
-                own.crew.leave_to_keeper(move || {
+                own.setup.crew.leave_to_keeper(move || {
                     // However long it takes: what the host's callback still uses stays until it has returned.
                     while !thread.join(system.join_deadline_ns(JOIN_NS)) {}
                     drop(parcel);
                 });
-                State::Initialized(own.offer)
+                State::Initialized(own.setup.offer)
             }
             other => other,
         };
@@ -442,7 +460,7 @@ impl Core {
             let text = format!("there is no {word} {channel}");
             return Err(AsioError::new(Code::INVALID_PARAMETER, text));
         };
-        let wanted = state.buffers().map_or(&[][..], |own| own.0);
+        let wanted = state.setup().map_or(&[][..], |setup| &setup.wanted);
         let is_active = wanted.contains(&BufferRequest { is_input, channel });
         Ok(ChannelInfo {
             is_active,
@@ -450,6 +468,21 @@ impl Core {
             sample_type: offer.sample_type(),
             name: name.clone(),
         })
+    }
+
+    /// Before `init` a host may say which of the registered entries it means.
+    fn choose_instance(&self, name: &str) -> AsioResult<()> {
+        let state = self.state()?;
+        if !matches!(*state, State::Loaded) && *self.instance.lock() != name {
+            return Err(mode("the entry is to be chosen before init"));
+        }
+        if name != NAME && !self.options.config.choose_instance(name) {
+            let text =
+                format!("there is no entry \"{name}\"; add a profile of that name to the settings");
+            return Err(AsioError::new(Code::NOT_PRESENT, text));
+        }
+        name.clone_into(&mut self.instance.lock());
+        Ok(())
     }
 
     fn future(&self, call: FutureCall<'_>) -> AsioResult<()> {
@@ -466,7 +499,7 @@ impl Core {
             }
             FutureCall::CanDoIoFormat(IoFormat::Pcm) => Ok(()),
             FutureCall::SetIoFormat(IoFormat::Pcm) => {
-                if self.state()?.buffers().is_some() {
+                if self.state()?.setup().is_some() {
                     return Err(mode("the format cannot be set while there are buffers"));
                 }
                 Ok(())
@@ -477,7 +510,7 @@ impl Core {
             FutureCall::GetInternalBuffers(buffers) => {
                 // What the latencies contain beyond a block in each direction.
                 let (answers, state) = (self.initialized()?, self.state()?);
-                let frames = state.buffers().map_or(0, |own| i32::try_from(own.1).unwrap_or(0));
+                let frames = state.setup().map_or(0, |own| i32::try_from(own.frames).unwrap_or(0));
                 if frames > 0 {
                     buffers.input_frames = (answers.input_frames - frames).max(0);
                     buffers.output_frames = (answers.output_direct_frames - frames).max(0);
@@ -485,8 +518,7 @@ impl Core {
                 Ok(())
             }
             FutureCall::SetInstanceName(None) => Ok(()),
-            FutureCall::SetInstanceName(Some(name)) if name == NAME => Ok(()),
-            FutureCall::SetInstanceName(Some(_)) => Err(no()),
+            FutureCall::SetInstanceName(Some(name)) => self.choose_instance(&name),
             FutureCall::Unknown(_) => Err(AsioError::new(Code::INVALID_PARAMETER, "")),
             _ => Err(no()),
         }
@@ -525,7 +557,7 @@ impl AsioDriver for Driver {
     }
 
     fn driver_name(&self) -> String {
-        NAME.to_owned()
+        self.core.instance.lock().clone()
     }
 
     fn driver_version(&self) -> i32 {

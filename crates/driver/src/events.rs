@@ -101,6 +101,8 @@ pub struct Report {
     pub missed_frames: u64,
     /// Blocks that the host was late for.
     pub lates: u64,
+    /// By how much the clock of inputs from another device runs faster than that of outputs, in parts per billion.
+    pub drift_ppb: Option<i64>,
     /// What is not as one would wish.
     pub notes: Vec<String>,
     /// What happened lately.

@@ -15,6 +15,7 @@ mod host_client;
 mod keeper;
 mod notifier;
 mod offer;
+mod opening;
 mod rate;
 mod settings_source;
 mod state;

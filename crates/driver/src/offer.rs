@@ -1,10 +1,11 @@
 //! What is offered to the host, from what the devices say of themselves. No device is opened for it.
 
 use crate::config::{BlockSizes, Config};
+use crate::rate::Rates;
 use barewire_abi::{AsioError, AsioResult, BufferSize, Code, SampleType};
 use barewire_device::{Backend, Caps, DeviceInfo};
 use barewire_settings::DeviceChoice;
-use barewire_types::{Encoding, Error, MAX_CHANNELS, RateHz, SampleFormat};
+use barewire_types::{Encoding, Error, MAX_CHANNELS, SampleFormat};
 use std::sync::Arc;
 
 /// One direction as it is offered.
@@ -22,10 +23,13 @@ pub(crate) struct Direction {
 #[derive(Clone)]
 pub(crate) struct Offer {
     pub(crate) backend: Arc<dyn Backend>,
+    /// It plays and gives the time, or captures alone.
     pub(crate) device: DeviceInfo,
+    /// It captures, if that is another device.
+    pub(crate) follower: Option<Follower>,
     pub(crate) input: Direction,
     pub(crate) output: Direction,
-    pub(crate) rates: Vec<RateHz>,
+    pub(crate) rates: Rates,
     /// How samples lie in the host's buffers, both directions.
     pub(crate) format: SampleFormat,
     pub(crate) block: BlockSizes,
@@ -47,9 +51,11 @@ fn refuse(text: impl Into<String>) -> AsioError {
 impl Offer {
     /// Chooses a device and describes it to hosts.
     pub(crate) fn new(backends: &[Arc<dyn Backend>], config: &Config) -> AsioResult<Self> {
-        let (backend, device, reason) = choose(backends, config)?;
+        let Choice { backend, device, reason } = choose(backends, config)?;
+        let follower = follower(backends, config, &device)?;
+        let capturing = follower.as_ref().map_or(&device, |follower| &follower.device);
         let input = direction(
-            device.capture.as_ref(),
+            capturing.capture.as_ref(),
             &config.input,
             &config.input_channels,
             config.most_inputs,
@@ -68,13 +74,15 @@ impl Offer {
         if input.channels.is_empty() && output.channels.is_empty() {
             return Err(refuse(format!("{} offers no channel as it is set up", device.name)));
         }
-        let rates = rates(&input, &output);
-        if rates.is_empty() {
+        let alone = Direction::default();
+        let device_rates = rates(if follower.is_some() { &alone } else { &input }, &output);
+        if device_rates.is_empty() {
             return Err(refuse(format!("{} has no rate that both directions share", device.name)));
         }
+        let rates = Rates { device: device_rates, converts: config.converts };
         let format = config.container.unwrap_or_else(|| container(&input, &output, config));
         let block = block_sizes(config.block);
-        Ok(Self { backend, device, input, output, rates, format, block, reason })
+        Ok(Self { backend, device, follower, input, output, rates, format, block, reason })
     }
 
     /// A direction, as hosts name it.
@@ -103,10 +111,45 @@ impl Offer {
     }
 }
 
-type Choice = (Arc<dyn Backend>, DeviceInfo, String);
+/// A device that captures for another one that plays.
+#[derive(Clone)]
+pub(crate) struct Follower {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) device: DeviceInfo,
+}
 
+struct Choice {
+    backend: Arc<dyn Backend>,
+    device: DeviceInfo,
+    reason: String,
+}
+
+/// The device that plays, or the one that captures if nothing is to be played.
 fn choose(backends: &[Arc<dyn Backend>], config: &Config) -> AsioResult<Choice> {
     let wanted = if config.output == DeviceChoice::None { &config.input } else { &config.output };
+    find(backends, config, wanted, |_| true)
+}
+
+/// The device that captures, if the settings name another one for that.
+fn follower(
+    backends: &[Arc<dyn Backend>],
+    config: &Config,
+    leader: &DeviceInfo,
+) -> AsioResult<Option<Follower>> {
+    let is_named = !matches!(config.input, DeviceChoice::Default | DeviceChoice::None);
+    if config.output == DeviceChoice::None || !is_named || matches(&config.input, leader) {
+        return Ok(None);
+    }
+    let choice = find(backends, config, &config.input, |device| device.capture.is_some())?;
+    Ok(Some(Follower { backend: choice.backend, device: choice.device }))
+}
+
+fn find(
+    backends: &[Arc<dyn Backend>],
+    config: &Config,
+    wanted: &DeviceChoice,
+    suits: impl Fn(&DeviceInfo) -> bool,
+) -> AsioResult<Choice> {
     let mut why_not = Vec::new();
     for backend in backends {
         if config.backend.as_deref().is_some_and(|only| only != backend.name()) {
@@ -119,24 +162,14 @@ fn choose(backends: &[Arc<dyn Backend>], config: &Config) -> AsioResult<Choice> 
                 continue;
             }
         };
-        let Some(device) = devices.into_iter().find(|device| matches(wanted, device)) else {
-            continue;
-        };
-        let other =
-            if config.output == DeviceChoice::None { &config.output } else { &config.input };
-        let names_another = !matches!(other, DeviceChoice::Default | DeviceChoice::None);
-        if names_another && !matches(other, &device) {
-            return Err(refuse(format!(
-                "inputs and outputs are set to different devices, which cannot be joined; choose {} for both",
-                device.id
-            )));
-        }
+        let fits = |device: &DeviceInfo| matches(wanted, device) && suits(device);
+        let Some(device) = devices.into_iter().find(fits) else { continue };
         let reason = if why_not.is_empty() {
             format!("chosen from the backend {}", backend.name())
         } else {
             format!("chosen from the backend {} since {}", backend.name(), why_not.join("; "))
         };
-        return Ok((backend.clone(), device, reason));
+        return Ok(Choice { backend: backend.clone(), device, reason });
     }
     let what = match wanted {
         DeviceChoice::Default | DeviceChoice::None => "no sound device was found".to_owned(),
@@ -184,7 +217,7 @@ fn padded(mut direction: Direction, least: u16, word: &str) -> Direction {
     direction
 }
 
-fn rates(input: &Direction, output: &Direction) -> Vec<RateHz> {
+fn rates(input: &Direction, output: &Direction) -> Vec<barewire_types::RateHz> {
     match (&input.caps, &output.caps) {
         (Some(input), Some(output)) => {
             output.rates.iter().copied().filter(|rate| input.rates.contains(rate)).collect()

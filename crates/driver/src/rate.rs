@@ -1,13 +1,56 @@
-//! The rate that a new instance begins with: what the last one of this process was set to.
+//! Which rates a host can have, which the device then runs at, and the rate that a new instance begins with.
 //!
 //! Some hosts set the rate, release the driver, and make a new instance without setting it again (REW, FlexASIO issue
-//! 31). Only for PCM, and only within the process: another program begins afresh.
+//! 31). So a rate is remembered: only for PCM, and only within the process; another program begins afresh.
 
 use barewire_types::RateHz;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 static REMEMBERED: Mutex<Option<HashMap<String, RateHz>>> = Mutex::new(None);
+
+/// The rates of a device, and whether others are converted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rates {
+    /// What the device runs at, ascending.
+    pub(crate) device: Vec<RateHz>,
+    /// Whether a host can have other rates too.
+    pub(crate) converts: bool,
+}
+
+/// Rates further apart are not converted: the filter would be too long.
+const MOST_RATIO: u32 = 32;
+
+impl Rates {
+    /// The rate that the device runs at for a host at `wanted`: the same if it has it. Else a whole multiple, which keeps
+    /// every sample's place; else the next higher one, which keeps the whole band; else the highest.
+    pub(crate) fn device_rate(&self, wanted: RateHz) -> Option<RateHz> {
+        if self.device.contains(&wanted) {
+            return Some(wanted);
+        }
+        if !self.converts {
+            return None;
+        }
+        let near = |rate: &&RateHz| {
+            let (low, high) = (wanted.get().min(rate.get()), wanted.get().max(rate.get()));
+            high <= low.saturating_mul(MOST_RATIO)
+        };
+        let mut higher = self.device.iter().filter(|&&rate| rate > wanted).filter(near);
+        let whole = higher.clone().find(|rate| rate.get() % wanted.get() == 0);
+        whole.or_else(|| higher.next()).or_else(|| self.device.iter().rfind(near)).copied()
+    }
+
+    /// The rate to begin with: remembered, configured, 48 kHz, or the lowest from 44.1 kHz on.
+    pub(crate) fn initial(&self, device: &str, configured: Option<RateHz>) -> Option<RateHz> {
+        let there = |rate: &RateHz| self.device_rate(*rate).is_some();
+        recall(device)
+            .filter(there)
+            .or(configured.filter(there))
+            .or(Some(RateHz::DAT).filter(|rate| self.device.contains(rate)))
+            .or_else(|| self.device.iter().copied().find(|&rate| rate >= RateHz::CD))
+            .or_else(|| self.device.last().copied())
+    }
+}
 
 /// Remembers the rate for a device.
 pub(crate) fn remember(device: &str, rate: RateHz) {
@@ -20,33 +63,38 @@ fn recall(device: &str) -> Option<RateHz> {
     all.as_ref()?.get(device).copied()
 }
 
-/// The rate to begin with, of those that the device has: remembered, configured, 48 kHz, or the lowest from 44.1 kHz on.
-pub(crate) fn initial(
-    device: &str,
-    rates: &[RateHz],
-    configured: Option<RateHz>,
-) -> Option<RateHz> {
-    let there = |rate: &RateHz| rates.contains(rate);
-    recall(device)
-        .filter(there)
-        .or(configured.filter(there))
-        .or(Some(RateHz::DAT).filter(there))
-        .or_else(|| rates.iter().copied().find(|&rate| rate >= RateHz::CD))
-        .or_else(|| rates.last().copied())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn rates(device: &[u32], converts: bool) -> Rates {
+        let device = device.iter().filter_map(|&rate| RateHz::new(rate)).collect();
+        Rates { device, converts }
+    }
+
     #[test]
     fn a_remembered_rate_counts_only_if_the_device_has_it() {
-        let rates = [RateHz::CD, RateHz::DAT];
-        assert_eq!(initial("a", &rates, None), Some(RateHz::DAT));
+        let both = rates(&[44_100, 48_000], false);
+        assert_eq!(both.initial("a", None), Some(RateHz::DAT));
         remember("a", RateHz::CD);
-        assert_eq!(initial("a", &rates, None), Some(RateHz::CD));
-        assert_eq!(initial("a", &[RateHz::DAT], None), Some(RateHz::DAT));
-        assert_eq!(initial("b", &[RateHz::MIN], None), Some(RateHz::MIN));
-        assert_eq!(initial("b", &[], None), None);
+        assert_eq!(both.initial("a", None), Some(RateHz::CD));
+        assert_eq!(rates(&[48_000], false).initial("a", None), Some(RateHz::DAT));
+        assert_eq!(rates(&[8_000], false).initial("b", None), RateHz::new(8_000));
+        assert_eq!(rates(&[], false).initial("b", None), None);
+    }
+
+    #[test]
+    fn what_the_device_has_is_never_converted_and_the_rest_loses_no_band_if_it_can_be() {
+        let all = rates(&[44_100, 48_000, 88_200, 96_000], true);
+        let of = |rate: u32| all.device_rate(RateHz::new(rate).unwrap()).map(RateHz::get);
+        assert_eq!(of(44_100), Some(44_100));
+        assert_eq!(of(22_050), Some(44_100));
+        assert_eq!(of(24_000), Some(48_000));
+        assert_eq!(of(64_000), Some(88_200));
+        assert_eq!(of(192_000), Some(96_000));
+        let refuses = rates(&[44_100, 48_000], false);
+        assert_eq!(refuses.device_rate(RateHz::new(96_000).unwrap()), None);
+        let far = rates(&[768_000], true);
+        assert_eq!(far.device_rate(RateHz::new(8_000).unwrap()), None);
     }
 }

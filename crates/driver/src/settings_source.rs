@@ -39,6 +39,19 @@ impl ConfigSource for SettingsSource {
         self.store.lock().unwrap_or_else(PoisonError::into_inner).changed()
     }
 
+    fn choose_instance(&self, name: &str) -> bool {
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let profiles = store.load().profiles;
+        // An entry is named after its profile, with our name before it or without.
+        let bare = name.strip_prefix(crate::NAME).map(str::trim);
+        let profile = profiles.into_iter().find(|own| own == name || Some(own.as_str()) == bare);
+        let is_there = profile.is_some();
+        if is_there {
+            store.choose_profile(profile);
+        }
+        is_there
+    }
+
     fn place(&self) -> String {
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         let file = store.sources().file.as_ref();
@@ -49,21 +62,10 @@ impl ConfigSource for SettingsSource {
 /// What is set and not obeyed yet: said, since nothing degrades in silence.
 fn not_yet(settings: &Settings) -> Vec<&'static str> {
     let driver = &settings.driver;
-    let wishes = [
-        (
-            driver.rate_policy == RatePolicy::Convert,
-            "driver.rate_policy: rates are not converted yet",
-        ),
-        (
-            driver.release_on == ReleaseOn::Stop,
-            "driver.release_on: the device is let go with the buffers",
-        ),
-        (driver.mode != DeviceMode::Auto, "driver.mode: no backend of this system knows modes yet"),
-        (
-            !settings.mix.gain.is_unity(),
-            "output.gain: gains are not in force yet; samples are copied",
-        ),
-    ];
+    let wishes = [(
+        driver.mode != DeviceMode::Auto,
+        "driver.mode: no backend of this system knows modes yet",
+    )];
     wishes.into_iter().filter_map(|(is_set, text)| is_set.then_some(text)).collect()
 }
 
@@ -105,6 +107,9 @@ fn config(settings: &Settings) -> Config {
         output_format: output.format,
         most_inputs: input.channels,
         most_outputs: output.channels,
+        converts: driver.rate_policy == RatePolicy::Convert,
+        gain: (settings.mix.gain.to_bits() != 1_f64.to_bits()).then_some(settings.mix.gain),
+        releases_on_stop: driver.release_on == ReleaseOn::Stop,
         rate: None,
         output_mode: match driver.output_ready {
             OutputReady::Auto => OutputMode::Auto,
@@ -135,8 +140,16 @@ mod tests {
         assert_eq!(config.backend.as_deref(), Some("virtual"));
         assert_eq!(config.output_channels, Some(vec![Some(1), None]));
         assert_eq!((config.block.preferred_frames, problems.len()), (64, 0));
-        let (_, problems) = with("driver.rate_policy = \"convert\"\noutput.gain = 0.5");
-        assert_eq!(problems.len(), 2, "{problems:?}");
+        let (config, problems) = with(
+            "driver.rate_policy = \"convert\"\noutput.gain = 0.5\ndriver.release_on = \"stop\"",
+        );
+        assert_eq!(
+            (config.converts, config.gain, config.releases_on_stop),
+            (true, Some(0.5), true)
+        );
+        assert_eq!(problems.len(), 0, "{problems:?}");
+        let (_, problems) = with("driver.mode = \"shared\"");
+        assert_eq!(problems.len(), 1, "{problems:?}");
         let (_, problems) = with("driver.bakend = \"virtual\"");
         assert!(problems[0].contains("backend"), "the nearest right key: {problems:?}");
     }

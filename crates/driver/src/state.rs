@@ -5,7 +5,7 @@ use crate::host_client::RunState;
 use crate::offer::Offer;
 use barewire_abi::BufferRequest;
 use barewire_device::{Loss, Shape};
-use barewire_engine::{Engine, FallbackControl};
+use barewire_engine::Engine;
 use barewire_rt::{Lock, System, Thread, Waker};
 use barewire_types::Ns;
 use std::sync::Arc;
@@ -23,38 +23,30 @@ pub(crate) enum State {
     Running(Running),
 }
 
-/// Buffers, an open device, an engine that joins them.
-pub(crate) struct Prepared {
+/// Buffers, and all that lives as long as they do.
+pub(crate) struct Setup {
     pub(crate) offer: Arc<Offer>,
     pub(crate) wanted: Vec<BufferRequest>,
     pub(crate) frames: u32,
     pub(crate) shape: Shape,
-    pub(crate) engine: Box<Engine>,
     pub(crate) crew: Crew,
-    pub(crate) control: FallbackControl,
     pub(crate) waker: Waker,
     pub(crate) run: Arc<RunState>,
 }
 
-/// A prepared driver whose engine is with the device thread.
+/// An engine that joins buffers and device.
+pub(crate) struct Prepared {
+    pub(crate) setup: Setup,
+    pub(crate) engine: Box<Engine>,
+    /// It ran before.
+    pub(crate) was_stopped: bool,
+}
+
+/// An engine that is with the device thread.
 pub(crate) struct Running {
-    pub(crate) offer: Arc<Offer>,
-    pub(crate) wanted: Vec<BufferRequest>,
-    pub(crate) frames: u32,
-    pub(crate) shape: Shape,
-    pub(crate) crew: Crew,
-    pub(crate) control: FallbackControl,
-    pub(crate) waker: Waker,
-    pub(crate) run: Arc<RunState>,
+    pub(crate) setup: Setup,
     pub(crate) thread: Thread,
     pub(crate) parcel: Arc<Parcel>,
-}
-
-impl Running {
-    pub(crate) fn into_prepared(self, engine: Box<Engine>) -> Prepared {
-        let Self { offer, wanted, frames, shape, crew, control, waker, run, .. } = self;
-        Prepared { offer, wanted, frames, shape, engine, crew, control, waker, run }
-    }
 }
 
 /// Through which the device thread gives the engine back.
@@ -95,13 +87,24 @@ impl Parcel {
 }
 
 impl State {
+    /// What lives as long as buffers do.
+    pub(crate) fn setup(&self) -> Option<&Setup> {
+        match self {
+            Self::Loaded | Self::Initialized(_) => None,
+            Self::Prepared(prepared) => Some(&prepared.setup),
+            Self::Running(running) => Some(&running.setup),
+        }
+    }
+
     pub(crate) fn offer(&self) -> Option<&Arc<Offer>> {
         match self {
-            Self::Loaded => None,
             Self::Initialized(offer) => Some(offer),
-            Self::Prepared(prepared) => Some(&prepared.offer),
-            Self::Running(running) => Some(&running.offer),
+            other => other.setup().map(|setup| &setup.offer),
         }
+    }
+
+    pub(crate) fn crew(&self) -> Option<&Crew> {
+        self.setup().map(|setup| &setup.crew)
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -110,23 +113,6 @@ impl State {
             Self::Initialized(_) => "initialized",
             Self::Prepared(_) => "prepared",
             Self::Running(_) => "running",
-        }
-    }
-
-    /// What the host has buffers for, how long they are, and what the device was opened with.
-    pub(crate) fn buffers(&self) -> Option<(&[BufferRequest], u32, Shape)> {
-        match self {
-            Self::Loaded | Self::Initialized(_) => None,
-            Self::Prepared(own) => Some((&own.wanted, own.frames, own.shape)),
-            Self::Running(own) => Some((&own.wanted, own.frames, own.shape)),
-        }
-    }
-
-    pub(crate) fn crew(&self) -> Option<&Crew> {
-        match self {
-            Self::Loaded | Self::Initialized(_) => None,
-            Self::Prepared(own) => Some(&own.crew),
-            Self::Running(own) => Some(&own.crew),
         }
     }
 }

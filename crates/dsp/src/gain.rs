@@ -26,6 +26,12 @@ impl Gain {
         }
     }
 
+    /// Like [`set`](Self::set), without a way.
+    pub(crate) fn begin_at(&mut self, gain: f64) {
+        self.set(gain);
+        self.passed = self.ramp_frames;
+    }
+
     /// The gain, if it is on no ramp.
     pub(crate) fn steady(&self) -> Option<f64> {
         (self.passed >= self.ramp_frames).then_some(self.to)

@@ -86,6 +86,11 @@ impl Source {
         self.gain.set(gain);
     }
 
+    /// Puts the gain in force at once: before the first frame there is nothing that could click.
+    pub fn begin_at(&mut self, gain: f64) {
+        self.gain.begin_at(gain);
+    }
+
     /// The gain last set.
     pub fn gain(&self) -> f64 {
         self.gain.goal()

@@ -122,6 +122,7 @@ fn engine(frames: u32, channels: u16, layout: Layout) -> Engine {
         inputs: all.clone(),
         outputs: all,
         output_mode: OutputMode::Auto,
+        gain: 1.0,
     };
     let halves = std::array::from_fn(|_| vec![2; bytes]);
     let idle = Box::new(Idle { channels: channels.into(), halves });

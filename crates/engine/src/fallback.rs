@@ -23,6 +23,8 @@ struct Shared {
     /// The rate of the stream in use or, while there is none, of the timer.
     rate_hz: AtomicU32,
     lost: AtomicBool,
+    /// A stop puts the stream away, so that other programs can have the device.
+    lets_go: AtomicBool,
     keeper: Arc<Gate>,
     own: Arc<Gate>,
     /// The wakers of the stream in use and of those offered. Control threads alone touch it; a waker outlives its stream
@@ -68,6 +70,11 @@ impl FallbackControl {
         self.shared.rate_hz.store(rate.get(), Ordering::Release);
         self.shared.swap.store(true, Ordering::Release);
         self.wake_stream();
+    }
+
+    /// Whether a stop puts the stream away, to be closed; before the next start another one has to be offered.
+    pub fn let_go_on_stop(&self, lets_go: bool) {
+        self.shared.lets_go.store(lets_go, Ordering::Release);
     }
 
     /// Lets `stream`, which is stopped and has the same shape but perhaps another rate, take over.
@@ -158,6 +165,7 @@ impl Fallback {
             swap: AtomicBool::new(false),
             rate_hz: AtomicU32::new(shape.rate.get()),
             lost: AtomicBool::new(false),
+            lets_go: AtomicBool::new(false),
             keeper: Gate::new(system.clone()),
             own: Gate::new(system.clone()),
             wakers: Mutex::new(vec![stream.waker()]),
@@ -252,6 +260,21 @@ impl Fallback {
         self.tell(EventKind::TakenOver);
     }
 
+    /// What was opened since the last stop put the stream away: it is at the rate that was wanted last.
+    fn take_in_before_start(&mut self) {
+        self.send_away();
+        if self.inner.is_some() || self.leaving.is_some() {
+            return;
+        }
+        let Some(stream) = self.shared.fresh.take() else { return };
+        self.shape =
+            Shape { rate: stream.shape().rate, latency: stream.shape().latency, ..self.shape };
+        self.shared.rate_hz.store(self.shape.rate.get(), Ordering::Release);
+        self.shared.swap.store(false, Ordering::Release);
+        self.shared.lost.store(false, Ordering::Release);
+        self.inner = Some(stream);
+    }
+
     /// Hands a period of the device on, with positions that go on from the timer's.
     fn pass_on(&mut self, mut period: Period) -> Wake {
         let frames = period.capture_frames.max(period.playback_frames);
@@ -321,6 +344,7 @@ impl Stream for Fallback {
         self.running = true;
         self.capture_left = 0;
         self.playback_left = 0;
+        self.take_in_before_start();
         if let Some(stream) = &mut self.inner {
             let started = stream.start();
             self.at_ns = self.system.now_ns();
@@ -333,7 +357,9 @@ impl Stream for Fallback {
 
     fn stop(&mut self) {
         self.running = false;
-        if let Some(stream) = &mut self.inner {
+        if self.shared.lets_go.load(Ordering::Acquire) {
+            self.retire();
+        } else if let Some(stream) = &mut self.inner {
             stream.stop();
         }
     }

@@ -30,6 +30,8 @@ pub struct ClientPlan {
     pub outputs: Vec<Option<u16>>,
     /// How output gets from the client's half to the device.
     pub output_mode: OutputMode,
+    /// The factor of all outputs at the beginning; 1 is no arithmetic.
+    pub gain: f64,
 }
 
 /// What an engine is to do.

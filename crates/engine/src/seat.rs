@@ -79,8 +79,12 @@ impl Seat {
         block_frames: u32,
     ) -> Result<Self> {
         let input = shape.capture.map(|side| input_way(side, plan)).transpose()?;
-        let output = shape.playback.map(|side| Way::new(side, plan, block_frames)).transpose()?;
-        let gain_bits = AtomicU64::new(1_f64.to_bits());
+        let mut output =
+            shape.playback.map(|side| Way::new(side, plan, block_frames)).transpose()?;
+        if let Some(source) = output.as_mut().and_then(|way| way.source.as_mut()) {
+            source.begin_at(plan.gain);
+        }
+        let gain_bits = AtomicU64::new(plan.gain.to_bits());
         Ok(Self {
             number,
             client,
@@ -93,7 +97,7 @@ impl Seat {
             is_gone: false,
             input,
             output,
-            gain: 1.0,
+            gain: plan.gain,
             ramp_frames: 0,
         })
     }

@@ -92,7 +92,8 @@ fn open(system: &Arc<SimulatedSystem>, device: Description, period: u32) -> Box<
 fn plan(block_frames: u32, mode: OutputMode) -> Plan {
     let all: Vec<Option<u16>> = (0..CHANNELS as u16).map(Some).collect();
     let format = SampleFormat::INT32;
-    let client = ClientPlan { format, inputs: all.clone(), outputs: all, output_mode: mode };
+    let client =
+        ClientPlan { format, inputs: all.clone(), outputs: all, output_mode: mode, gain: 1.0 };
     Plan::one(block_frames, client)
 }
 

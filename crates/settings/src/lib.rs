@@ -37,5 +37,5 @@ pub use places::{SETTINGS_VARIABLE, STATE_VARIABLE, settings_file, state_directo
 pub use schema::KeySpec;
 pub use sections::{Blocks, Driver, Log, Mix, Settings, Side, Virtual};
 pub use store::{Entry, InForce, Loaded, PROFILE_VARIABLE, SET_VARIABLE, Sources, Store};
-pub use values::{Gains, MapEntry, SizeStep};
+pub use values::{MapEntry, SizeStep};
 pub use write::write_key;

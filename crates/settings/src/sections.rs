@@ -8,7 +8,7 @@ use crate::choices::{
 use crate::device::DeviceChoice;
 use crate::faults::VirtualFault;
 use crate::schema::{section, sections};
-use crate::values::{Gains, MapEntry, SizeStep};
+use crate::values::{MapEntry, SizeStep};
 use barewire_types::{MAX_FRAMES, RateHz, SampleFormat};
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ sections! {
         input: Side = "input";
         /// Where sound goes out.
         output: Side = "output";
-        /// Gain per output.
+        /// What is computed.
         mix: Mix = "output";
         /// The block sizes that a host is offered.
         blocks: Blocks = "blocks";
@@ -77,9 +77,8 @@ section! {
 section! {
     /// Arithmetic on the way out.
     Mix {
-        /// A linear factor for all outputs, or a list with one for each. At 1.0 samples are not computed but
-        /// copied.
-        gain: Gains = Gains::All(1.0);
+        /// A linear factor for all outputs; 8 is 18 dB. At 1.0 samples are not computed but copied.
+        gain: f64 = 1.0, within 0 ..= 8;
     }
 }
 

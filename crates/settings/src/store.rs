@@ -161,6 +161,11 @@ impl Store {
         &self.sources
     }
 
+    /// Another profile from the next [`load`](Self::load) on.
+    pub fn choose_profile(&mut self, profile: Option<String>) {
+        self.sources.profile = profile;
+    }
+
     /// Reads everything anew. Never fails: what is wrong is left out and reported.
     pub fn load(&mut self) -> Loaded {
         let (reading, in_force, mut problems) = self.load_file();

@@ -9,38 +9,6 @@ use toml_edit::{Array, Value};
 /// The most entries of any list: no list is about more than channels.
 const MAX_ENTRIES: usize = MAX_CHANNELS;
 
-/// The greatest linear gain: 8 is 18 dB, more than any trim needs, and not enough to turn a slip of the decimal point
-/// into a burst at full scale from a quiet passage.
-const MAX_GAIN: f64 = 8.0;
-
-/// A factor for all outputs, or one for each.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Gains {
-    /// The same for all.
-    All(f64),
-    /// One for each; outputs behind the last have unity.
-    Each(Vec<f64>),
-}
-
-impl Gains {
-    /// The factor of an output, numbered from 0.
-    pub fn of(&self, output: usize) -> f64 {
-        match self {
-            Self::All(gain) => *gain,
-            Self::Each(gains) => gains.get(output).copied().unwrap_or(1.0),
-        }
-    }
-
-    /// Whether nothing is to be computed.
-    pub fn is_unity(&self) -> bool {
-        #[expect(clippy::float_cmp, reason = "unity is exactly 1.0: anything else is arithmetic")]
-        match self {
-            Self::All(gain) => *gain == 1.0,
-            Self::Each(gains) => gains.iter().all(|gain| *gain == 1.0),
-        }
-    }
-}
-
 /// What one channel of the host is connected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MapEntry {
@@ -252,29 +220,6 @@ impl Setting for RateHz {
 
     fn write(&self) -> Value {
         i64::from(self.get()).into()
-    }
-}
-
-impl Setting for Gains {
-    fn allowed(_: Limits) -> String {
-        format!("a number from 0 to {MAX_GAIN}, or a list of them")
-    }
-
-    fn read(value: &Value, _: Limits) -> Result<Self, Refusal> {
-        let limits = Limits { min: 0.0, max: MAX_GAIN };
-        match value {
-            Value::Array(_) => Vec::read(value, limits).map(Self::Each),
-            _ => f64::read(value, limits)
-                .map(Self::All)
-                .map_err(|_| refuse_kind(value, &Self::allowed(limits))),
-        }
-    }
-
-    fn write(&self) -> Value {
-        match self {
-            Self::All(gain) => gain.write(),
-            Self::Each(gains) => gains.write(),
-        }
     }
 }
 

@@ -59,7 +59,7 @@ fn an_impossible_value_is_told_with_what_is_possible() {
     one("[blocks]\nmin_frames = 0\n", 2, 14, "`\"auto\"` or an integer from 1 to 1048576", None);
     one("[output]\nchannels = -1\n", 2, 12, "from 1 to 256", None);
     one("[output]\nchannels = 2.0\n", 2, 12, "an integer", None);
-    one("[output]\ngain = [1, 9]\n", 2, 12, "from 0 to 8", None);
+    one("[output]\ngain = 9\n", 2, 8, "from 0 to 8", None);
     one("[output]\ngain = nan\n", 2, 8, "from 0 to 8", None);
     one("[output]\nchannel_map = [1, 0]\n", 2, 19, "a channel from 1 to 256", None);
     one("[virtual]\nrates_hz = [44100, 1]\n", 2, 20, "a rate in hertz", None);

@@ -7,14 +7,16 @@ use crate::crew::{Crew, Ears, Reopener};
 use crate::host_client::{HostClient, RunState};
 use crate::notifier::Requests;
 use crate::offer::{Direction, Offer, refusal};
-use crate::state::{Prepared, State};
+use crate::opening::{Opened, Opening, Target};
+use crate::rate::Rates;
+use crate::state::{Prepared, Setup, State};
 use barewire_abi::constants::message;
 use barewire_abi::{AsioError, AsioResult, BufferRequest, Code, Halves, HostCallbacks};
-use barewire_device::{OpenRequest, SideRequest, Stream};
+use barewire_device::{Backend, DeviceId, OpenRequest, SideRequest, Stream as _};
 use barewire_engine::{
     ClientPlan, Engine, EngineEvent, Fallback, FallbackControl, Links, OutputMode, Plan,
 };
-use barewire_rt::{EventReader, EventWriter, Waker, events};
+use barewire_rt::{EventReader, EventWriter, System, Waker, events};
 use barewire_types::{RateHz, SampleFormat};
 use std::sync::Arc;
 
@@ -47,7 +49,7 @@ impl Core {
         let rate = self.rate().ok_or_else(|| AsioError::new(Code::NO_CLOCK, "no rate is set"))?;
         let (prepared, halves) =
             self.prepare(offer, &config, wanted, frames, rate, host, wants_time)?;
-        *self.run.lock() = prepared.run.clone();
+        *self.run.lock() = prepared.setup.run.clone();
         *state = State::Prepared(prepared);
         self.publish(&state);
         Ok(halves)
@@ -66,8 +68,8 @@ impl Core {
     ) -> AsioResult<(Prepared, Vec<Halves>)> {
         let (inputs, outputs) = buffers::make(&offer, wanted, frames)?;
         let halves = buffers::pointers(wanted, &inputs, &outputs);
-        let run = Arc::new(RunState::default());
         let plan = plan(&offer, config, &inputs, &outputs, frames);
+        let run = Arc::new(RunState::default());
         let client = HostClient {
             inputs,
             outputs,
@@ -85,11 +87,11 @@ impl Core {
         };
         let (engine_events, engine_reader) = events(EVENTS);
         let (stream_events, stream_reader) = events(EVENTS);
-        let request = open_request(&offer, config, rate, frames);
-        let crew = self.crew(&offer, request, host, [engine_reader, stream_reader])?;
+        let opening = opening(&offer, config, rate, frames, self.system());
+        let crew = self.crew(opening, rate, host, [engine_reader, stream_reader])?;
         let opened = crew
             .open()
-            .and_then(|stream| self.join(stream, stream_events, engine_events, &plan, client))
+            .and_then(|opened| self.join(opened, stream_events, engine_events, plan, client))
             .map_err(|error| refusal(&error));
         let (engine, control, waker) = match opened {
             Ok(opened) => opened,
@@ -98,26 +100,19 @@ impl Core {
                 return Err(error);
             }
         };
-        *crew.reopener.control.lock() = Some(control.clone());
+        control.let_go_on_stop(config.releases_on_stop);
+        *crew.reopener.control.lock() = Some(control);
         let shape = engine.stream().shape();
-        let own = Prepared {
-            offer,
-            wanted: wanted.to_vec(),
-            frames,
-            shape,
-            engine: Box::new(engine),
-            crew,
-            control,
-            waker,
-            run,
-        };
+        let wanted = wanted.to_vec();
+        let setup = Setup { offer, wanted, frames, shape, crew, waker, run };
+        let own = Prepared { setup, engine: Box::new(engine), was_stopped: false };
         Ok((own, halves))
     }
 
     fn crew(
         &self,
-        offer: &Offer,
-        request: OpenRequest,
+        opening: Opening,
+        rate: RateHz,
         host: Arc<dyn HostCallbacks>,
         events: [EventReader<EngineEvent>; 2],
     ) -> AsioResult<Crew> {
@@ -127,33 +122,28 @@ impl Core {
             journal: self.journal.clone(),
             reports_overload: self.reports_overload.clone(),
         };
-        let reopener = Reopener::new(
-            system.clone(),
-            offer.backend.clone(),
-            request,
-            Requests::new(system),
-            self.journal.clone(),
-        );
+        let reopener = Reopener::new(opening, rate, Requests::new(system), self.journal.clone());
         let config = self.options.config.clone();
         Crew::start(self.number, reopener, host, config, ears).map_err(|error| refusal(&error))
     }
 
     fn join(
         &self,
-        stream: Box<dyn Stream>,
+        opened: Opened,
         stream_events: EventWriter<EngineEvent>,
         events: EventWriter<EngineEvent>,
-        plan: &Plan,
+        mut plan: Plan,
         client: HostClient,
     ) -> barewire_types::Result<(Engine, FallbackControl, Waker)> {
         let system = self.system().clone();
-        let notes = stream.notes().into_iter().map(|note| note.text);
-        self.problems.lock().extend(notes);
+        let Opened { stream, below, notes, .. } = opened;
+        *self.stream_notes.lock() = notes;
+        plan.below = below;
         let (stream, control) =
             Fallback::new(stream, system.clone(), self.telemetry.clone(), stream_events);
         let waker = stream.waker();
         let links = Links { system, telemetry: self.telemetry.clone(), events };
-        let engine = Engine::compile(plan, Box::new(stream), vec![Box::new(client)], links)?;
+        let engine = Engine::compile(&plan, Box::new(stream), vec![Box::new(client)], links)?;
         Ok((engine, control, waker))
     }
 }
@@ -175,22 +165,38 @@ fn plan(offer: &Offer, config: &Config, inputs: &Bank, outputs: &Bank, frames: u
         inputs: devices(&offer.input, inputs),
         outputs: devices(&offer.output, outputs),
         output_mode: config.output_mode,
+        gain: config.gain.unwrap_or(1.0),
     };
     Plan::one(frames, client)
 }
 
-fn open_request(offer: &Offer, config: &Config, rate: RateHz, frames: u32) -> OpenRequest {
+fn opening(
+    offer: &Offer,
+    config: &Config,
+    rate: RateHz,
+    frames: u32,
+    system: &Arc<dyn System>,
+) -> Opening {
     let side = |direction: &Direction, forced: Option<SampleFormat>| {
         let caps = direction.caps.as_ref()?;
         let most = direction.channels.iter().flatten().max().map_or(1, |&last| last + 1);
         let format = forced.filter(|format| caps.formats.contains(format));
         Some(SideRequest { channels: most, format })
     };
-    OpenRequest {
-        id: offer.device.id.clone(),
-        rate,
-        capture: side(&offer.input, config.input_format),
-        playback: side(&offer.output, config.output_format),
-        period_frames: frames,
-    }
+    let capture = side(&offer.input, config.input_format);
+    let playback = side(&offer.output, config.output_format);
+    let target = |backend: &Arc<dyn Backend>, id: &DeviceId, rates, capture, playback| Target {
+        backend: backend.clone(),
+        request: OpenRequest { id: id.clone(), rate, capture, playback, period_frames: frames },
+        rates,
+    };
+    let own = if offer.follower.is_some() { None } else { capture };
+    let follower = offer.follower.as_ref().map(|follower| {
+        // Resampled anyhow, so any rate will do.
+        let device = offer.input.caps.as_ref().map_or_else(Vec::new, |caps| caps.rates.clone());
+        let rates = Rates { device, converts: true };
+        target(&follower.backend, &follower.device.id, rates, capture, None)
+    });
+    let leader = target(&offer.backend, &offer.device.id, offer.rates.clone(), own, playback);
+    Opening { system: system.clone(), leader, follower }
 }

@@ -29,12 +29,14 @@ impl Observer {
         let (integrity, integrity_reason) = core.telemetry.integrity();
         let state = core.state.lock();
         let offer = state.offer().cloned();
-        let shape = state.buffers().map(|own| own.2);
-        let block_frames = state.buffers().map(|own| own.1);
+        let shape = state.setup().map(|setup| setup.shape);
+        let meter = state.crew().and_then(|crew| crew.reopener.meter.lock().clone());
+        let block_frames = state.setup().map(|setup| setup.frames);
         let format = |side: Option<barewire_device::Side>| -> Option<SampleFormat> {
             side.map(|side| side.format)
         };
         let mut notes = core.problems.lock().clone();
+        notes.extend(core.stream_notes.lock().iter().cloned());
         notes.extend(core.system().remarks());
         if let Some(offer) = &offer {
             notes.extend(offer.device.notes.iter().map(|note| note.text.clone()));
@@ -59,6 +61,7 @@ impl Observer {
             xruns: snapshot.xruns,
             missed_frames: snapshot.missed_frames,
             lates: snapshot.lates,
+            drift_ppb: meter.map(|meter| meter.drift_ppb()),
             notes,
             records: core.journal.lock().records(),
         }

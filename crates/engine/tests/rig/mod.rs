@@ -329,6 +329,7 @@ pub fn straight(inputs: u16, outputs: u16) -> ClientPlan {
         inputs: (0..inputs).map(Some).collect(),
         outputs: (0..outputs).map(Some).collect(),
         output_mode: OutputMode::Auto,
+        gain: 1.0,
     }
 }
 
