@@ -33,6 +33,9 @@ pub(crate) fn settings(global: &Global) -> Arc<SettingsSource> {
     if let Some(file) = &global.settings {
         sources = sources.named(file);
     }
+    if global.profile.is_some() {
+        sources.profile.clone_from(&global.profile);
+    }
     sources.arguments.extend(global.set.iter().cloned());
     let device = global.device.as_ref().map(|text| format!("{text:?}"));
     if let Some(device) = device {
@@ -47,6 +50,11 @@ pub(crate) fn settings(global: &Global) -> Arc<SettingsSource> {
         sources.arguments.push("virtual.clock = \"simulated\"".to_owned());
     }
     SettingsSource::new(sources)
+}
+
+/// Where status files and log lie.
+pub(crate) fn state_directory(global: &Global) -> Option<PathBuf> {
+    settings(global).state_directory()
 }
 
 /// Settings that were named by hand have to be right; the driver itself would go on with what is left of them.

@@ -12,6 +12,7 @@ mod prove;
 mod record;
 mod say;
 mod settings;
+mod status;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -52,6 +53,9 @@ pub(crate) struct Global {
     /// The settings file.
     #[arg(long, global = true, value_name = "FILE")]
     settings: Option<PathBuf>,
+    /// The profile of the settings file.
+    #[arg(long, global = true, value_name = "NAME")]
+    profile: Option<String>,
     /// One setting above the file: `output.device = "virtual:loop"`; see `barewire settings`.
     #[arg(long, global = true, value_name = "KEY = VALUE")]
     set: Vec<String>,
@@ -78,6 +82,8 @@ enum Action {
     Latency(prove::Latency),
     /// Print the settings in force, and where each comes from.
     Settings,
+    /// Show what the drivers that other programs have loaded are doing.
+    Status,
     /// Register the driver, so that other programs find it.
     Register(drivers::Register),
     /// Take the registration back.
@@ -109,6 +115,7 @@ fn run(command: &Command) -> Result<()> {
         Action::Verify(options) => prove::verify(global, options),
         Action::Latency(options) => prove::latency(global, options),
         Action::Settings => settings::run(global),
+        Action::Status => status::run(global),
         Action::Register(options) => drivers::register(global, options),
         Action::Unregister(options) => drivers::unregister(global, options),
         Action::ProbeChild { driver } => drivers::probe_child(global, driver),

@@ -1,5 +1,6 @@
 //! What the driver is told to do: checked words, wherever they come from.
 
+use crate::diary::DiaryPlace;
 use barewire_engine::OutputMode;
 use barewire_settings::DeviceChoice;
 use barewire_types::{RateHz, SampleFormat};
@@ -66,6 +67,8 @@ pub struct Config {
     pub input_offset_frames: i32,
     /// Added to the latency of outputs.
     pub output_offset_frames: i32,
+    /// Where status and log are written; nowhere if not given.
+    pub diary: Option<DiaryPlace>,
 }
 
 /// Where a [`Config`] comes from. Control threads and the keeper.

@@ -8,6 +8,7 @@ use crate::opening::{Opened, Opening};
 use barewire_abi::HostCallbacks;
 use barewire_engine::{EngineEvent, EventKind, FallbackControl, PairMeter};
 use barewire_rt::{EventReader, Lock, System};
+use barewire_settings::LogLevel;
 use barewire_types::{Error, ErrorKind, Ns, RateHz, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -118,9 +119,9 @@ impl Reopener {
                 self.swapping.store(false, Ordering::Release);
                 let was_converted = self.is_converted.load(Ordering::Relaxed);
                 if below.is_some() != was_converted || !control.fits(&stream.shape()) {
-                    self.say(
-                        "the device came back with another shape; the host is asked for a reset",
-                    );
+                    let text =
+                        "the device came back with another shape; the host is asked for a reset";
+                    self.say(LogLevel::Warn, text);
                     self.requests.ask(Request::Reset);
                 } else if let Err(stream) = control.offer(stream) {
                     drop(stream);
@@ -129,7 +130,8 @@ impl Reopener {
             Err(error) => {
                 let mut failures = self.failures.lock();
                 if *failures == 0 {
-                    self.say(&format!("the device cannot be opened again yet: {error}"));
+                    let text = format!("the device cannot be opened again yet: {error}");
+                    self.say(LogLevel::Warn, &text);
                 }
                 *failures += 1;
                 if *failures == TRIES {
@@ -158,8 +160,8 @@ impl Reopener {
         Ok(())
     }
 
-    fn say(&self, text: &str) {
-        self.journal.lock().say(self.system.now_ns(), 0, text.to_owned());
+    fn say(&self, level: LogLevel, text: &str) {
+        self.journal.lock().say(level, self.system.now_ns(), text.to_owned());
     }
 }
 
@@ -171,14 +173,16 @@ impl Crew {
         host: Arc<dyn HostCallbacks>,
         config: Arc<dyn ConfigSource>,
         mut ears: Ears,
+        mut write_down: impl FnMut() + Send + 'static,
     ) -> Result<Self> {
         let (requests, its) = (reopener.requests.clone(), reopener.clone());
         let mut told = false;
         let round = move || {
             its.look_after();
+            write_down();
             if !told && config.has_changed() {
                 told = true;
-                its.say("the settings have changed; the host is asked for a reset");
+                its.say(LogLevel::Info, "the settings have changed; the host is asked for a reset");
                 its.requests.ask(Request::Reset);
             }
         };

@@ -9,6 +9,7 @@ pub use report::Observer;
 use crate::NAME;
 use crate::config::{Config, ConfigSource};
 use crate::crew::JOIN_NS;
+use crate::diary::Diary;
 use crate::events::Journal;
 use crate::host_client::{OutputLatch, RunState, armed};
 use crate::keeper::KeeperHand;
@@ -24,6 +25,7 @@ use barewire_abi::{
 use barewire_device::Backend;
 use barewire_engine::{OutputMode, Telemetry, latency};
 use barewire_rt::{Lock, LockGuard, Role, Seqlock, System};
+use barewire_settings::LogLevel;
 use barewire_types::{Ns, RateHz};
 use std::borrow::Cow;
 use std::ffi::c_void;
@@ -62,6 +64,9 @@ struct Core {
     stream_notes: Lock<Vec<String>>,
     /// The name that the host has chosen among the entries.
     instance: Lock<String>,
+    /// The last call that was refused, and why.
+    last_error: Lock<Option<String>>,
+    diary: Lock<Option<Diary>>,
     journal: Arc<Lock<Journal>>,
     telemetry: Arc<Telemetry>,
     latch: Arc<OutputLatch>,
@@ -110,6 +115,8 @@ impl Driver {
             problems: Lock::new(system.clone(), Vec::new()),
             stream_notes: Lock::new(system.clone(), Vec::new()),
             instance: Lock::new(system.clone(), NAME.to_owned()),
+            last_error: Lock::new(system.clone(), None),
+            diary: Lock::new(system.clone(), None),
             journal: Arc::new(Lock::new(system.clone(), Journal::default())),
             telemetry: Arc::default(),
             latch: OutputLatch::new(system.clone()),
@@ -230,16 +237,28 @@ impl Core {
         if !matches!(*state, State::Loaded) {
             return Ok(());
         }
-        let (config, problems) = self.options.config.load();
+        let (config, mut problems) = self.options.config.load();
+        problems.extend(self.open_diary(&config));
         *self.problems.lock() = problems;
         let offer = Offer::new(&self.options.backends, &config)?;
         let rate = offer.rates.initial(offer.device.id.as_str(), config.rate);
         self.rate_hz.store(rate.map_or(0, RateHz::get), Ordering::Release);
         *self.rates.lock() = Arc::new(offer.rates.clone());
         *self.config.lock() = config;
+        let version = env!("CARGO_PKG_VERSION");
+        let text = format!("{NAME} {version} serves {}: {}", offer.device.name, offer.reason);
+        self.say(LogLevel::Info, text);
         *state = State::Initialized(Arc::new(offer));
         self.publish(&state);
         Ok(())
+    }
+
+    /// What is wrong with the place of status and log, if anything is.
+    fn open_diary(&self, config: &Config) -> Option<String> {
+        let place = config.diary.as_ref()?;
+        let (diary, problem) = Diary::new(place, self.number);
+        *self.diary.lock() = Some(diary);
+        problem
     }
 
     fn start(self: &Arc<Self>) -> AsioResult<()> {
@@ -314,6 +333,7 @@ impl Core {
         let started = parcel.started(self.system().join_deadline_ns(START_NS));
         let mut state = State::Running(Running { setup, thread, parcel });
         if started == Some(true) {
+            self.say(LogLevel::Info, self.summary(&state));
             return (state, Ok(()));
         }
         self.stop_running(&mut state);
@@ -337,6 +357,7 @@ impl Core {
         // Only now: positions are asked for to the very last callback.
         self.is_running.store(false, Ordering::Release);
         let engine = if ended { running.parcel.engine.lock().take() } else { None };
+        self.say(LogLevel::Info, self.account());
         *state = match engine {
             Some(engine) => {
                 if self.config.lock().releases_on_stop {
@@ -441,12 +462,16 @@ impl Core {
         if self.own_role().is_some() {
             // A thread of ours cannot end itself from within: the keeper does it.
             if let Some(keeper) = self.keeper() {
-                keeper.give(move || self.dispose(&mut self.state.lock()));
+                keeper.give(move || {
+                    self.dispose(&mut self.state.lock());
+                    *self.diary.lock() = None;
+                });
             }
             return;
         }
-        let mut state = self.state.lock();
-        self.dispose(&mut state);
+        self.dispose(&mut self.state.lock());
+        self.write_down();
+        *self.diary.lock() = None;
     }
 
     fn channel_info(&self, channel: i32, is_input: bool) -> AsioResult<ChannelInfo> {
@@ -553,7 +578,7 @@ impl Answers {
 
 impl AsioDriver for Driver {
     fn init(&self, _system_handle: *mut c_void) -> AsioResult<()> {
-        self.core.init()
+        self.core.told("init", self.core.init())
     }
 
     fn driver_name(&self) -> String {
@@ -567,11 +592,11 @@ impl AsioDriver for Driver {
     }
 
     fn start(&self) -> AsioResult<()> {
-        self.core.start()
+        self.core.told("start", self.core.start())
     }
 
     fn stop(&self) -> AsioResult<()> {
-        self.core.stop()
+        self.core.told("stop", self.core.stop())
     }
 
     fn channels(&self) -> AsioResult<(i32, i32)> {
@@ -603,7 +628,7 @@ impl AsioDriver for Driver {
     }
 
     fn set_sample_rate(&self, rate_hz: f64) -> AsioResult<()> {
-        self.core.set_rate(rate_hz)
+        self.core.told("setSampleRate", self.core.set_rate(rate_hz))
     }
 
     fn clock_sources(&self) -> AsioResult<Vec<ClockSource>> {
@@ -641,11 +666,11 @@ impl AsioDriver for Driver {
         frames: i32,
         host: Arc<dyn HostCallbacks>,
     ) -> AsioResult<Vec<Halves>> {
-        self.core.create_buffers(wanted, frames, host)
+        self.core.told("createBuffers", self.core.create_buffers(wanted, frames, host))
     }
 
     fn dispose_buffers(&self) -> AsioResult<()> {
-        self.core.dispose_buffers()
+        self.core.told("disposeBuffers", self.core.dispose_buffers())
     }
 
     fn control_panel(&self) -> AsioResult<()> {

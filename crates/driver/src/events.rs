@@ -1,16 +1,21 @@
 //! What happened, kept for people: the counts and the latest records of a driver.
 
 use barewire_engine::{EngineEvent, EventKind};
+use barewire_settings::LogLevel;
 use barewire_types::{Integrity, Latency, Ns, RateHz, Reason, SampleFormat};
 use std::collections::VecDeque;
 
 /// One thing that happened, in a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogRecord {
-    /// When, on the stream's clock.
+    /// When it was heard of.
+    pub when: jiff::Timestamp,
+    /// How much it is worth.
+    pub level: LogLevel,
+    /// When it was, on the stream's clock.
     pub at_ns: Ns,
-    /// At which position.
-    pub position_frames: u64,
+    /// At which position, if it belongs to one.
+    pub position_frames: Option<u64>,
     /// What.
     pub text: String,
 }
@@ -22,47 +27,64 @@ const KEPT: usize = 1000;
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     records: VecDeque<LogRecord>,
+    /// How many of the latest are not in the log yet.
+    fresh: usize,
     pub(crate) dropped: u64,
 }
 
 impl Journal {
     pub(crate) fn add(&mut self, event: EngineEvent) {
-        let text = match event.kind {
+        use LogLevel::{Error, Info, Warn};
+        let (level, text) = match event.kind {
             EventKind::Xrun { missed_frames } => {
-                format!("xrun: the device lost {missed_frames} frames")
+                (Warn, format!("xrun: the device lost {missed_frames} frames"))
             }
             EventKind::Late => {
-                "the host was late for its block; silence was played instead".to_owned()
+                (Warn, "the host was late for its block; silence was played instead".to_owned())
             }
             EventKind::ModeChanged { is_direct: true } => {
-                "outputs now go directly, one block of latency".to_owned()
+                (Info, "outputs now go directly, one block of latency".to_owned())
             }
             EventKind::ModeChanged { is_direct: false } => {
-                "outputs are now queued, two blocks of latency".to_owned()
+                (Info, "outputs are now queued, two blocks of latency".to_owned())
             }
-            EventKind::ClientGone => "the host is gone".to_owned(),
+            EventKind::ClientGone => (Error, "the host is gone".to_owned()),
             EventKind::Lost(loss) => {
-                format!("the device is lost ({loss:?}); silence goes on until it is back")
+                let text =
+                    format!("the device is lost ({loss:?}); silence goes on until it is back");
+                (Error, text)
             }
             EventKind::Stalled => {
-                "the device does not move; silence goes on until it does".to_owned()
+                (Error, "the device does not move; silence goes on until it does".to_owned())
             }
-            EventKind::TakenOver => "the device has taken over again".to_owned(),
-            _ => "something that this version has no words for".to_owned(),
+            EventKind::TakenOver => (Info, "the device has taken over again".to_owned()),
+            _ => (Info, "something that this version has no words for".to_owned()),
         };
-        self.say(event.at_ns, event.position_frames, text);
+        self.push(level, event.at_ns, Some(event.position_frames), text);
     }
 
-    pub(crate) fn say(&mut self, at_ns: Ns, position_frames: u64, text: String) {
+    pub(crate) fn say(&mut self, level: LogLevel, at_ns: Ns, text: String) {
+        self.push(level, at_ns, None, text);
+    }
+
+    fn push(&mut self, level: LogLevel, at_ns: Ns, position_frames: Option<u64>, text: String) {
         if self.records.len() == KEPT {
             self.records.pop_front();
             self.dropped += 1;
         }
-        self.records.push_back(LogRecord { at_ns, position_frames, text });
+        let when = jiff::Timestamp::now();
+        self.records.push_back(LogRecord { when, level, at_ns, position_frames, text });
+        self.fresh = (self.fresh + 1).min(KEPT);
     }
 
     pub(crate) fn records(&self) -> Vec<LogRecord> {
         self.records.iter().cloned().collect()
+    }
+
+    /// What is not in the log yet.
+    pub(crate) fn take_fresh(&mut self) -> Vec<LogRecord> {
+        let known = self.records.len().saturating_sub(std::mem::take(&mut self.fresh));
+        self.records.iter().skip(known).cloned().collect()
     }
 }
 

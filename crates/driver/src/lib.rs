@@ -9,23 +9,29 @@
 mod buffers;
 mod config;
 mod crew;
+mod diary;
 mod driver;
 mod events;
 mod host_client;
 mod keeper;
+mod log;
 mod notifier;
 mod offer;
 mod opening;
 mod rate;
 mod settings_source;
 mod state;
+mod status;
 mod threads;
 
 pub use barewire_settings::DeviceChoice;
 pub use config::{BlockSizes, Config, ConfigSource, FixedConfig};
+pub use diary::DiaryPlace;
 pub use driver::{Driver, Observer, Options};
 pub use events::{LogRecord, Report};
+pub use log::log_file;
 pub use settings_source::SettingsSource;
+pub use status::{Status, status_directory, statuses};
 pub use threads::live_threads;
 
 /// The name that hosts show.

@@ -1,11 +1,13 @@
 //! The settings file as a driver's configuration.
 
 use crate::config::{BlockSizes, Config, ConfigSource};
+use crate::diary::DiaryPlace;
 use barewire_engine::OutputMode;
 use barewire_settings::{
     BackendChoice, DeviceMode, Loaded, MapEntry, OutputReady, RatePolicy, ReleaseOn, Settings,
     Side, SizeStep, Sources, Store,
 };
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Settings from the file, the environment and the command line.
@@ -20,6 +22,12 @@ impl SettingsSource {
         Arc::new(Self { store: Mutex::new(Store::new(sources)) })
     }
 
+    /// The directory of what is remembered: status files, the log.
+    pub fn state_directory(&self) -> Option<PathBuf> {
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        store.sources().state_directory.clone()
+    }
+
     /// What is in force, where each value comes from, and what is wrong.
     pub fn loaded(&self) -> Loaded {
         self.store.lock().unwrap_or_else(PoisonError::into_inner).load()
@@ -29,10 +37,17 @@ impl SettingsSource {
 impl ConfigSource for SettingsSource {
     fn load(&self) -> (Config, Vec<String>) {
         let loaded = self.loaded();
+        let state = self.state_directory();
         let mut problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
         problems.extend(loaded.fallback().map(str::to_owned));
         problems.extend(not_yet(&loaded.settings).into_iter().map(str::to_owned));
-        (config(&loaded.settings), problems)
+        let log = &loaded.settings.log;
+        let diary = state.map(|directory| DiaryPlace {
+            directory,
+            least: log.level,
+            max_bytes: log.max_bytes,
+        });
+        (Config { diary, ..config(&loaded.settings) }, problems)
     }
 
     fn has_changed(&self) -> bool {
@@ -118,6 +133,7 @@ fn config(settings: &Settings) -> Config {
         },
         input_offset_frames: input.latency_offset_frames,
         output_offset_frames: output.latency_offset_frames,
+        diary: None,
     }
 }
 

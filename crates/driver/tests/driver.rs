@@ -126,6 +126,31 @@ fn the_legality_of_each_call_is_that_of_the_table() {
     }
 }
 
+/// The table of the documentation, as the test has it.
+fn table() -> String {
+    let word = |code: Code| match code {
+        Code::OK => "OK",
+        Code::NOT_PRESENT => "NotPresent",
+        Code::INVALID_MODE => "InvalidMode",
+        Code::SP_NOT_ADVANCING => "SPNotAdvancing",
+        other => panic!("{other:?} has no word"),
+    };
+    let row =
+        |name: &str, codes: [Code; 4]| format!("| {name} | {} |\n", codes.map(word).join(" | "));
+    let mut text =
+        "| call | Loaded | Initialized | Prepared | Running |\n|---|---|---|---|---|\n".to_owned();
+    calls().iter().for_each(|(name, _, codes)| text.push_str(&row(name, *codes)));
+    let (ok, wrong) = (Code::OK, Code::INVALID_MODE);
+    text.push_str(&row("disposeBuffers", [wrong, wrong, ok, ok]));
+    text
+}
+
+#[test]
+fn the_documentation_has_the_table_that_is_tested() {
+    let page = include_str!("../../../docs/states.md");
+    assert!(page.contains(&table()), "docs/states.md should have:\n{}", table());
+}
+
 #[test]
 fn absurd_arguments_are_refused_and_change_nothing() {
     let rig = rig();

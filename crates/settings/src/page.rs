@@ -1,4 +1,4 @@
-//! The reference page, made from the table of keys. `cargo xtask docs` writes it to `docs/settings.md`.
+//! The reference page, made from the table of keys. The example `reference` writes it to `docs/settings.md`; a test refuses a stale one.
 
 use crate::sections::Settings;
 use std::fmt::Write;
@@ -6,7 +6,8 @@ use std::fmt::Write;
 const HEAD: &str = "\
 # Settings
 
-<!-- Made by `cargo xtask docs` from crates/settings/src/sections.rs: change it there. -->
+<!-- Made from crates/settings/src/sections.rs: change it there, then
+     cargo run -p barewire-settings --example reference > docs/settings.md -->
 
 One TOML file. It need not exist: every key has a default.
 

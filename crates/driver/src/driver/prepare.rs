@@ -25,7 +25,7 @@ const EVENTS: usize = 1024;
 
 impl Core {
     pub(super) fn create_buffers(
-        &self,
+        self: &Arc<Self>,
         wanted: &[BufferRequest],
         frames: i32,
         host: Arc<dyn HostCallbacks>,
@@ -57,7 +57,7 @@ impl Core {
 
     #[expect(clippy::too_many_arguments, reason = "what a prepared driver is made of, used once")]
     fn prepare(
-        &self,
+        self: &Arc<Self>,
         offer: Arc<Offer>,
         config: &Config,
         wanted: &[BufferRequest],
@@ -110,7 +110,7 @@ impl Core {
     }
 
     fn crew(
-        &self,
+        self: &Arc<Self>,
         opening: Opening,
         rate: RateHz,
         host: Arc<dyn HostCallbacks>,
@@ -124,7 +124,14 @@ impl Core {
         };
         let reopener = Reopener::new(opening, rate, Requests::new(system), self.journal.clone());
         let config = self.options.config.clone();
-        Crew::start(self.number, reopener, host, config, ears).map_err(|error| refusal(&error))
+        let core = Arc::downgrade(self);
+        let write_down = move || {
+            if let Some(core) = core.upgrade() {
+                core.write_down_if_due();
+            }
+        };
+        Crew::start(self.number, reopener, host, config, ears, write_down)
+            .map_err(|error| refusal(&error))
     }
 
     fn join(

@@ -1,8 +1,13 @@
 //! What a driver says of itself, for status files, the command line and tests.
 
 use super::{Core, Driver};
+use crate::diary::Diary;
 use crate::events::Report;
-use barewire_abi::AsioDriver;
+use crate::state::State;
+use crate::status::Status;
+use barewire_abi::{AsioDriver, AsioResult};
+use barewire_rt::Role;
+use barewire_settings::LogLevel;
 use barewire_types::{Latency, SampleFormat};
 use std::sync::Arc;
 
@@ -20,14 +25,19 @@ impl Driver {
 impl Observer {
     /// What there is to say now. Control threads.
     pub fn report(&self) -> Report {
-        let core = &self.0;
-        let latencies = Driver { core: core.clone() }.latencies().unwrap_or((0, 0));
+        let state = self.0.state.lock();
+        self.0.report(&state)
+    }
+}
+
+impl Core {
+    fn report(self: &Arc<Self>, state: &State) -> Report {
+        let latencies = Driver { core: self.clone() }.latencies().unwrap_or((0, 0));
         let frames = |value: i32| u32::try_from(value).unwrap_or(0);
         let latency =
             Latency { input_frames: frames(latencies.0), output_frames: frames(latencies.1) };
-        let snapshot = core.telemetry.snapshot();
-        let (integrity, integrity_reason) = core.telemetry.integrity();
-        let state = core.state.lock();
+        let snapshot = self.telemetry.snapshot();
+        let (integrity, integrity_reason) = self.telemetry.integrity();
         let offer = state.offer().cloned();
         let shape = state.setup().map(|setup| setup.shape);
         let meter = state.crew().and_then(|crew| crew.reopener.meter.lock().clone());
@@ -35,9 +45,9 @@ impl Observer {
         let format = |side: Option<barewire_device::Side>| -> Option<SampleFormat> {
             side.map(|side| side.format)
         };
-        let mut notes = core.problems.lock().clone();
-        notes.extend(core.stream_notes.lock().iter().cloned());
-        notes.extend(core.system().remarks());
+        let mut notes = self.problems.lock().clone();
+        notes.extend(self.stream_notes.lock().iter().cloned());
+        notes.extend(self.system().remarks());
         if let Some(offer) = &offer {
             notes.extend(offer.device.notes.iter().map(|note| note.text.clone()));
         }
@@ -46,7 +56,7 @@ impl Observer {
             device_name: offer.as_ref().map(|offer| offer.device.name.clone()),
             reason_for_device: offer.as_ref().map(|offer| offer.reason.clone()),
             state: state.name(),
-            rate: core.rate(),
+            rate: self.rate(),
             block_frames,
             period_frames: shape.map(|shape| shape.period_frames),
             host_format: offer.as_ref().map(|offer| offer.format),
@@ -63,7 +73,78 @@ impl Observer {
             lates: snapshot.lates,
             drift_ppb: meter.map(|meter| meter.drift_ppb()),
             notes,
-            records: core.journal.lock().records(),
+            records: self.journal.lock().records(),
+        }
+    }
+
+    /// The outcome of a call, for the log and the status file: hosts hide error texts. Not on the device thread.
+    pub(super) fn told<T>(self: &Arc<Self>, call: &str, result: AsioResult<T>) -> AsioResult<T> {
+        if self.own_role() == Some(Role::Device) {
+            return result;
+        }
+        match &result {
+            Ok(_) => self.say(LogLevel::Debug, format!("{call}: done")),
+            Err(error) => {
+                let text = format!("{call} was refused: {}", error.text);
+                self.say(LogLevel::Error, text.clone());
+                *self.last_error.lock() = Some(text);
+            }
+        }
+        self.write_down();
+        result
+    }
+
+    /// What has started, in a sentence for the log.
+    pub(super) fn summary(&self, state: &State) -> String {
+        let Some(setup) = state.setup() else { return String::new() };
+        let side = |side: Option<barewire_device::Side>| {
+            side.map_or_else(
+                || "none".to_owned(),
+                |side| format!("{} x {}", side.channels, side.format),
+            )
+        };
+        let rate = self.rate().map_or_else(String::new, |rate| format!(" at {rate}"));
+        format!(
+            "started{rate} with blocks of {} frames; the device has periods of {}, inputs {}, outputs {}",
+            setup.frames,
+            setup.shape.period_frames,
+            side(setup.shape.capture),
+            side(setup.shape.playback),
+        )
+    }
+
+    /// What a run came to, in a sentence for the log.
+    pub(super) fn account(&self) -> String {
+        let snapshot = self.telemetry.snapshot();
+        let (integrity, reason) = self.telemetry.integrity();
+        format!(
+            "stopped after {} blocks, {} xruns and {} late blocks; integrity {integrity}: {reason}",
+            snapshot.blocks, snapshot.xruns, snapshot.lates
+        )
+    }
+
+    pub(super) fn say(&self, level: LogLevel, text: String) {
+        self.journal.lock().say(level, self.system().now_ns(), text);
+    }
+
+    /// Writes status and log, unless someone else is about to.
+    pub(super) fn write_down(self: &Arc<Self>) {
+        let Some(mut diary) = self.diary.try_lock() else { return };
+        let Some(diary) = &mut *diary else { return };
+        let Some(state) = self.state.try_lock() else { return };
+        let report = self.report(&state);
+        drop(state);
+        let entry = self.instance.lock().clone();
+        let status = Status::new(&report, entry, self.last_error.lock().clone());
+        let fresh = self.journal.lock().take_fresh();
+        diary.write(&fresh, &status);
+    }
+
+    /// The same, about once a second.
+    pub(super) fn write_down_if_due(self: &Arc<Self>) {
+        let is_due = |diary: &Option<Diary>| diary.as_ref().is_some_and(Diary::is_due);
+        if self.diary.try_lock().is_some_and(|diary| is_due(&diary)) {
+            self.write_down();
         }
     }
 }
