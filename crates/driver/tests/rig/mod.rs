@@ -1,6 +1,14 @@
 //! A driver on virtual devices in simulated time, for the tests of this folder.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "a test may stop the world"
+)]
 
 use barewire_abi::{AsioDriver, AsioResult, BufferRequest, Code};
 use barewire_device::Backend;
