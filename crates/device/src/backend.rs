@@ -62,7 +62,8 @@ pub trait Backend: Send + Sync {
     ///
     /// # Errors
     /// `NotFound`, `Busy` (with who holds it, if that can be known), `Denied`, `UnsupportedRate`,
-    /// `Unsupported`, `Lost`, `Malfunction`: each with a sentence that says what to do.
+    /// `Unsupported`, `Lost`, `Malfunction`, `InvalidArgument` if neither direction is wanted: each with a sentence
+    /// that says what to do.
     fn open(&self, request: &OpenRequest) -> Result<Box<dyn Stream>>;
 
     /// Tells `listener` of devices that come and go, until it is replaced or the backend dropped. A backend

@@ -8,6 +8,8 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+#[cfg(feature = "contract")]
+pub mod contract;
 mod info;
 mod stream;
 

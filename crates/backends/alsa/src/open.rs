@@ -44,7 +44,8 @@ pub(crate) fn open(
     let opening = Opening { system, kernel, place, rate: request.rate };
     if request.capture.is_none() && request.playback.is_none() {
         let message = format!("{}: neither inputs nor outputs were asked for", opening.place.name);
-        return Err(Error::new(ErrorKind::InvalidArgument, message));
+        return Err(Error::new(ErrorKind::InvalidArgument, message)
+            .remedy("ask for inputs, outputs or both"));
     }
     let open_side = |side: Option<SideRequest>, direction, period| {
         side.map(|side| opening.side(side, direction, period)).transpose()

@@ -39,7 +39,8 @@ pub(crate) fn open(
     let playback = side(device, request.playback, device.outputs, "outputs")?;
     if capture.is_none() && playback.is_none() {
         let message = format!("{}: neither inputs nor outputs were asked for", device.title);
-        return Err(Error::new(ErrorKind::InvalidArgument, message));
+        return Err(Error::new(ErrorKind::InvalidArgument, message)
+            .remedy("ask for inputs, outputs or both"));
     }
     let shape = shape(device, request, capture, playback);
     let opening = remote.count_opening();
