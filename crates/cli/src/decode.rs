@@ -7,6 +7,7 @@ mod ahead;
 
 pub(crate) use ahead::{Ahead, Feed};
 
+use crate::quirks;
 use barewire_types::RateHz;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -118,12 +119,18 @@ impl Track {
         let codec = symphonia::default::get_codecs()
             .get_codec(parameters.codec)
             .map_or("unknown", |descriptor| descriptor.short_name);
+        let frames = match (parameters.n_frames, parameters.bits_per_sample) {
+            (Some(promised), Some(bits)) if quirks::is_aiff(path) => {
+                Some(quirks::aiff_frames(promised, channels, bits))
+            }
+            (promised, _) => promised,
+        };
         let info = TrackInfo {
             path: path.to_owned(),
             rate,
             channels,
             bits: parameters.bits_per_sample,
-            frames: parameters.n_frames,
+            frames,
             codec,
         };
         Ok(Self { info, format, decoder, id, bad_packets: 0, frames: 0, pending: None })
@@ -157,6 +164,7 @@ impl Track {
                     let rate_hz = buffer.spec().rate;
                     let mut frames = Vec::new();
                     interleave(&buffer, &mut frames);
+                    self.cut_to_promise(&mut frames, channels);
                     if self.info.channels == 0 && (1..=MOST_CHANNELS).contains(&channels) {
                         self.info.channels = channels;
                     }
@@ -175,6 +183,14 @@ impl Track {
                 Err(e) => return Err(self.damaged(&e.to_string())),
             }
         }
+    }
+
+    /// What lies behind the promised end is no sound, whatever it decodes to.
+    fn cut_to_promise(&self, samples: &mut Vec<i32>, channels: usize) {
+        let Some(promised) = self.info.frames.filter(|_| self.info.bits.is_some()) else { return };
+        let left = promised.saturating_sub(self.frames);
+        let left = usize::try_from(left).unwrap_or(usize::MAX).saturating_mul(channels);
+        samples.truncate(left);
     }
 
     /// The reader has no more packets: is that the end that the header promised, and does the checksum agree?

@@ -9,6 +9,7 @@ mod exchange;
 mod feed;
 mod play;
 mod prove;
+mod quirks;
 mod record;
 mod say;
 mod settings;
