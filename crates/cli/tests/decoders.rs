@@ -137,10 +137,10 @@ fn ogg_vorbis_plays_to_its_end_and_sounds_as_sox_has_it() {
     let Some(expected) = decoded_by_sox(&desk, &file) else { return };
     let capture = only(desk.play(&[&file], &[]), 48_000);
     let lead = capture.samples.len() - expected.len();
-    // Decoders of Vorbis differ by rounding: half a step of 16 bits is far more than that.
+    // `sox` rounds to 16 bits: two steps of those are far less than any sound that is another.
     let agrees = |skipped: usize| {
         let captured = &capture.samples[skipped..skipped + expected.len()];
-        captured.iter().zip(&expected).all(|(a, b)| a.abs_diff(*b) < 1 << 15)
+        captured.iter().zip(&expected).all(|(a, b)| a.abs_diff(*b) < 2 << 16)
     };
     assert!((0..=lead).step_by(2).any(agrees), "no shift of whole frames lets them agree");
 }
