@@ -2,8 +2,11 @@
 //!
 //! 16 and 24-bit samples are shifted to the top of 32 bits, never computed. Floats (MP3, Vorbis, float WAV) are rounded
 //! to 32 bits: times 2^31, half to even, clamped.
+//!
+//! Decoders panic on some hostile files: that is an error of the file, not of ours.
 
 mod ahead;
+mod caught;
 
 pub(crate) use ahead::{Ahead, Feed};
 
@@ -65,11 +68,19 @@ fn error(path: &Path, what: &str, remedy: &str) -> FileError {
     FileError(format!("{}: {what}; {remedy}", path.display()))
 }
 
+/// A decoder has panicked.
+const GAVE_UP: &str = "the decoder cannot make anything of it";
+const UNDAMAGED: &str = "give an undamaged copy";
 const KINDS: &str = "give a FLAC, WAV, AIFF, ALAC, MP3 or Ogg Vorbis file";
 
 impl Track {
     /// Opens a file and decodes its first packet, so that what cannot be played is known before anything sounds.
     pub(crate) fn open(path: &Path) -> Result<Self, FileError> {
+        caught::caught(|| Self::open_unguarded(path))
+            .unwrap_or_else(|| Err(error(path, GAVE_UP, UNDAMAGED)))
+    }
+
+    fn open_unguarded(path: &Path) -> Result<Self, FileError> {
         let file = File::open(path)
             .map_err(|e| error(path, &e.to_string(), "give a file that can be read"))?;
         let metadata = file
@@ -140,7 +151,9 @@ impl Track {
     pub(crate) fn next_frames(&mut self) -> Result<Option<Vec<i32>>, FileError> {
         match self.pending.take() {
             Some(frames) => Ok(Some(frames)),
-            None => self.next_packet(),
+            None => {
+                caught::caught(|| self.next_packet()).unwrap_or_else(|| Err(self.damaged(GAVE_UP)))
+            }
         }
     }
 
@@ -212,7 +225,7 @@ impl Track {
         #[expect(clippy::cast_precision_loss, reason = "seconds for people")]
         let seconds = self.frames as f64 / rate;
         let text = format!("is damaged at {seconds:.2} s: {what}");
-        error(&self.info.path, &text, "give an undamaged copy")
+        error(&self.info.path, &text, UNDAMAGED)
     }
 }
 

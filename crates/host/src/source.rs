@@ -6,6 +6,7 @@ use crate::registry::Entry;
 use barewire_abi::{AsioDriver, Code, DriverRef, Guid, Native, create};
 use barewire_types::{Error, ErrorKind, Result};
 use libloading::Library;
+use object::{Object as _, ObjectSegment as _};
 use std::ffi::c_void;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -104,6 +105,18 @@ fn owned(name: &str, object: *mut c_void) -> Result<DriverRef<Native>> {
         .ok_or_else(|| misbehaved(name, "its factory gave no driver"))
 }
 
+/// Whether a shared object's segments reach beyond its end. The loader would map them all the same, and the process be
+/// ended by a bus error when they are touched.
+fn is_cut_off(path: &Path) -> bool {
+    let Ok(bytes) = std::fs::read(path) else { return false };
+    // Tables that cannot be read lie beyond the end too. What is no such file at all the loader refuses by itself.
+    let Ok(file) = object::File::parse(&*bytes) else { return bytes.starts_with(b"\x7FELF") };
+    file.segments().any(|segment| {
+        let (begin, size) = segment.file_range();
+        begin.saturating_add(size) > bytes.len() as u64
+    })
+}
+
 fn load_file(path: &Path) -> Result<Loaded> {
     // An absolute path, so that the loader does not search for a name without a slash.
     let path =
@@ -112,6 +125,10 @@ fn load_file(path: &Path) -> Result<Loaded> {
         let text = format!("{} cannot be loaded: {error}", path.display());
         Error::new(ErrorKind::Unsupported, text)
     };
+    if is_cut_off(&path) {
+        let error = unloadable(&"the file is cut off");
+        return Err(error.remedy("install it again"));
+    }
     // SAFETY: loading runs the file's initialisers; it was named as a driver by the user or the registry.
     let library = unsafe { Library::new(&path) }.map_err(|error| {
         unloadable(&error).remedy("a driver is a shared object for this kind of processor")
