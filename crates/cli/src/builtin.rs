@@ -1,6 +1,6 @@
 //! The driver of this very process, and any other that is asked for: both are driven through the ASIO interface.
 
-use crate::Global;
+use crate::{Global, drivers};
 use anyhow::{Context, Result, bail};
 use barewire_driver::{Driver, NAME, Observer, Options, SettingsSource};
 use barewire_host::{Source, registry};
@@ -94,7 +94,11 @@ pub(crate) fn choose(global: &Global) -> Result<Chosen> {
     let place = settings.virtual_device.sink_path.clone();
     let capture = place.unwrap_or_else(|| capture_folder(global));
     let source = match &global.driver {
-        Some(name) => named(global, name)?,
+        Some(name) => {
+            let source = named(global, name)?;
+            drivers::check(global, name)?;
+            source
+        }
         None => built_in(global, config, observer.clone()),
     };
     Ok(Chosen { source, observer, is_simulated, capture })

@@ -122,6 +122,11 @@ fn print(driver: &Listed) {
     }
 }
 
+/// Asks a driver in a process of its own whether it can be used at all: one that crashes or hangs takes nothing along.
+pub(crate) fn check(global: &Global, name: &str) -> Result<()> {
+    ask(global, name).map(|_| ()).with_context(|| format!("the driver {name} cannot be used"))
+}
+
 fn ask(global: &Global, name: &str) -> Result<Summary> {
     let program = std::env::current_exe().context("this program cannot find itself")?;
     let mut child = Command::new(program)

@@ -259,6 +259,57 @@ fn an_output_that_cannot_be_written_is_named_and_nothing_half_written_stays() {
     refused(&outcome, &["blocked"]);
 }
 
+/// Drivers as the interface has them on Linux, each with one manner that no host should die of.
+const MISBEHAVED: &str = r#"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static int init_fails(void *self, void *handle) { (void)self; (void)handle; return 0; }
+static void name(void *self, char *text) { (void)self; strcpy(text, "Misbehaved"); }
+static long version(void *self) { (void)self; return 1; }
+static void message(void *self, char *text) { (void)self; strcpy(text, "the cable is on fire"); }
+static long none(void *self, void *a, void *b) { (void)self; (void)a; (void)b; return -1000; }
+static long crash(void *self, void *a, void *b) { (void)self; (void)a; (void)b; abort(); }
+static void *table[24];
+static struct { void **table; } object = { table };
+void *instantiateDriver(void) {
+    for (int n = 0; n < 24; n++) table[n] = MANNER == 4 ? (void *)crash : (void *)none;
+    table[3] = (void *)init_fails;
+    table[4] = (void *)name;
+    table[5] = (void *)version;
+    table[6] = (void *)message;
+    if (MANNER == 4) { table[3] = (void *)crash; }
+    if (MANNER == 1) return NULL;
+    if (MANNER == 2) abort();
+    if (MANNER == 3) for (;;) sleep(1);
+    return &object;
+}
+"#;
+
+#[test]
+fn a_driver_that_misbehaves_takes_nothing_along() {
+    let desk = Desk::new();
+    let good = desk.write("good.wav", wav(48_000, 2, 16, &noise(12, 400)));
+    let source = desk.write("misbehaved.c", MISBEHAVED);
+    let manners = [
+        ("1", "its factory gave no driver"),
+        ("2", "crashed"),
+        ("3", "did not answer"),
+        ("4", "crashed"),
+        ("5", "the cable is on fire"),
+    ];
+    for (manner, words) in manners {
+        let library = desk.path(&format!("misbehaved{manner}.so"));
+        // The compiler that links Rust programs.
+        let mut compiler = std::process::Command::new("cc");
+        compiler.args(["-shared", "-fPIC", &format!("-DMANNER={manner}"), "-o"]);
+        assert!(compiler.args([&library, &source]).status().unwrap().success());
+        let outcome =
+            with(&desk, &["--driver", library.to_str().unwrap(), "play", good.to_str().unwrap()]);
+        refused(&outcome, &["misbehaved", words]);
+    }
+}
+
 #[test]
 fn a_file_that_is_no_driver_is_said_to_be_none() {
     let desk = Desk::new();
