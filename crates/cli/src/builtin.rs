@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use barewire_driver::{Driver, NAME, Observer, Options, SettingsSource};
 use barewire_host::{Source, registry};
 use barewire_rt::{RealSystem, SimulatedSystem, System};
-use barewire_settings::{Clock, Settings, Sources};
+use barewire_settings::{BackendChoice, Clock, DeviceChoice, Settings, Sources};
 use barewire_virtual::Description;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,8 +16,8 @@ pub(crate) struct Chosen {
     observer: Arc<Mutex<Option<Observer>>>,
     /// Time of the driver is simulated: whoever feeds it must not fall behind.
     pub(crate) is_simulated: bool,
-    /// Where the virtual device writes what it is played.
-    pub(crate) capture: PathBuf,
+    /// Nobody has said which device, or which way to it, is wanted.
+    pub(crate) is_automatic: bool,
 }
 
 impl Chosen {
@@ -91,8 +91,10 @@ pub(crate) fn choose(global: &Global) -> Result<Chosen> {
     let config = checked(global)?;
     let settings = config.loaded().settings;
     let is_simulated = global.driver.is_none() && settings.virtual_device.clock == Clock::Simulated;
-    let place = settings.virtual_device.sink_path.clone();
-    let capture = place.unwrap_or_else(|| capture_folder(global));
+    // In simulated time hardware is not even looked for.
+    let is_automatic = !is_simulated
+        && settings.driver.backend == BackendChoice::Auto
+        && settings.output.device == DeviceChoice::Default;
     let source = match &global.driver {
         Some(name) => {
             let source = named(global, name)?;
@@ -101,7 +103,7 @@ pub(crate) fn choose(global: &Global) -> Result<Chosen> {
         }
         None => built_in(global, config, observer.clone()),
     };
-    Ok(Chosen { source, observer, is_simulated, capture })
+    Ok(Chosen { source, observer, is_simulated, is_automatic })
 }
 
 fn built_in(

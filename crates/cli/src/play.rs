@@ -69,11 +69,11 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     drop(session);
     say::report(global, &played, |played| {
         played.iter().for_each(print);
-        if played.iter().any(|group| group.device_id.as_deref() == Some("virtual:loop")) {
-            let place = chosen.capture.display();
-            say::line(format_args!(
-                "No sound hardware was found, so the virtual device was used; what it was played lies in {place}"
-            ));
+        let is_virtual = |group: &Played| {
+            group.device_id.as_deref().is_some_and(|id| id.starts_with("virtual:"))
+        };
+        if chosen.is_automatic && played.iter().any(is_virtual) {
+            say::line("No sound hardware was found, so the virtual device was used.");
         }
     });
     if interrupted.load(Ordering::Acquire) {

@@ -12,7 +12,10 @@ pub(crate) fn devices(devices: &[(Description, Arc<Remote>)]) -> Vec<DeviceInfo>
 fn info(device: &Description, is_default: bool) -> DeviceInfo {
     let notes = match &device.sink {
         Sink::Wav(folder) | Sink::Raw(folder) => {
-            let text = format!("no hardware: what is played is written to {}", folder.display());
+            let text = format!(
+                "a device without hardware: what it is played is written to {}",
+                folder.display()
+            );
             vec![Note { kind: NoteKind::Hint, text }]
         }
         Sink::Null | Sink::Memory(..) | Sink::Call(_) => Vec::new(),

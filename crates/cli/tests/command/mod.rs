@@ -105,33 +105,17 @@ pub(crate) struct Capture {
 
 impl Capture {
     pub(crate) fn read(path: &Path) -> Self {
-        let bytes = std::fs::read(path).unwrap();
-        let number = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
-        assert_eq!(
-            (&bytes[..4], &bytes[8..12]),
-            (&b"RIFF"[..], &b"WAVE"[..]),
-            "{}",
-            path.display()
-        );
-        let (mut at, mut format) = (12, None);
-        while at + 8 <= bytes.len() {
-            let (name, size) = (&bytes[at..at + 4], number(at + 4) as usize);
-            let body = at + 8;
-            if name == b"fmt " {
-                let channels = u16::from_le_bytes([bytes[body + 2], bytes[body + 3]]);
-                let bits = u16::from_le_bytes([bytes[body + 14], bytes[body + 15]]);
-                format = Some((number(body + 4), channels, bits));
-            } else if name == b"data" {
-                let (rate_hz, channels, bits) = format.expect("the format comes before the data");
-                assert_eq!(bits, 32, "{}", path.display());
-                assert_eq!(body + size, bytes.len(), "the header tells the length");
-                let word = |four: &[u8]| i32::from_le_bytes(four.try_into().unwrap());
-                let samples = bytes[body..body + size].chunks_exact(4).map(word).collect();
-                return Self { rate_hz, channels, samples };
-            }
-            at = body + size + size % 2;
-        }
-        panic!("{} has no data", path.display());
+        let (format, bytes, data) = chunks(path);
+        let (rate_hz, channels, bits) = format;
+        assert_eq!(bits, 32, "{}", path.display());
+        let word = |four: &[u8]| i32::from_le_bytes(four.try_into().unwrap());
+        Self { rate_hz, channels, samples: bytes[data].chunks_exact(4).map(word).collect() }
+    }
+
+    /// Rate, channels and bytes of sound of a WAV file of any width that is whole.
+    pub(crate) fn header(path: &Path) -> (u32, u16, usize) {
+        let (format, _, data) = chunks(path);
+        (format.0, format.1, data.len())
     }
 
     /// Whether the device captured silence, then exactly `expected`, then silence.
@@ -147,6 +131,30 @@ impl Capture {
         assert_eq!(differs, None, "sample of the first difference");
         assert!(captured[expected.len()..].iter().all(|&sample| sample == 0), "silence behind");
     }
+}
+
+/// Rate, channels, bits; the file; where its sound lies. Fails if the header does not tell the file's length.
+#[track_caller]
+fn chunks(path: &Path) -> ((u32, u16, u16), Vec<u8>, std::ops::Range<usize>) {
+    let bytes = std::fs::read(path).unwrap();
+    let number = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    assert_eq!((&bytes[..4], &bytes[8..12]), (&b"RIFF"[..], &b"WAVE"[..]), "{}", path.display());
+    let (mut at, mut format) = (12, None);
+    while at + 8 <= bytes.len() {
+        let (name, size) = (&bytes[at..at + 4], number(at + 4) as usize);
+        let body = at + 8;
+        if name == b"fmt " {
+            let channels = u16::from_le_bytes([bytes[body + 2], bytes[body + 3]]);
+            let bits = u16::from_le_bytes([bytes[body + 14], bytes[body + 15]]);
+            format = Some((number(body + 4), channels, bits));
+        } else if name == b"data" {
+            let format = format.expect("the format comes before the data");
+            assert!(bytes.len() - (body + size) < 2, "the header tells the length");
+            return (format, bytes, body..body + size);
+        }
+        at = body + size + size % 2;
+    }
+    panic!("{} has no data", path.display());
 }
 
 /// Noise that uses all of its bits, the same for a seed: xorshift64*.
