@@ -7,7 +7,6 @@
     clippy::panic,
     reason = "a test may stop the world"
 )]
-#![cfg(unix)]
 
 mod command;
 
