@@ -12,9 +12,10 @@ pub(crate) struct Tool {
 }
 
 /// All of them.
-pub(crate) const TOOLS: [Tool; 3] = [
+pub(crate) const TOOLS: [Tool; 4] = [
     Tool { program: "flac", package: "flac", reason: "FLAC files against an independent decoder" },
     Tool { program: "sox", package: "sox", reason: "WAV files against an independent decoder" },
+    Tool { program: "jackd", package: "jackd2", reason: "the JACK backend on a real server" },
     Tool { program: "strace", package: "strace", reason: "system calls of the device thread" },
 ];
 

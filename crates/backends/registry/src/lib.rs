@@ -21,6 +21,7 @@ pub fn backends(
     #[cfg(target_os = "linux")]
     if !system.is_simulated() {
         all.push(Arc::new(barewire_alsa::AlsaBackend::new(system.clone())));
+        all.push(Arc::new(barewire_jack::JackBackend::new(system.clone())));
     }
     all.push(Arc::new(VirtualBackend::new(system.clone(), virtual_devices)));
     all
@@ -31,6 +32,8 @@ pub fn names() -> Vec<&'static str> {
     vec![
         #[cfg(target_os = "linux")]
         barewire_alsa::NAME,
+        #[cfg(target_os = "linux")]
+        barewire_jack::NAME,
         barewire_virtual::NAME,
     ]
 }
