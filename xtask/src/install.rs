@@ -19,6 +19,16 @@ pub(crate) const TOOLS: [Tool; 4] = [
     Tool { program: "strace", package: "strace", reason: "system calls of the device thread" },
 ];
 
+/// What the hardware lab needs.
+pub(crate) const LAB_TOOLS: [Tool; 6] = [
+    Tool { program: "qemu-system-x86_64", package: "qemu-system-x86", reason: "the hardware lab" },
+    Tool { program: "busybox", package: "busybox-static", reason: "the hardware lab" },
+    Tool { program: "amixer", package: "alsa-utils", reason: "the hardware lab" },
+    Tool { program: "cpio", package: "cpio", reason: "the hardware lab" },
+    Tool { program: "modprobe", package: "kmod", reason: "the hardware lab" },
+    Tool { program: "xz", package: "xz-utils", reason: "the hardware lab" },
+];
+
 fn is_there(program: &str) -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&paths).any(|folder| folder.join(program).is_file())
@@ -33,7 +43,12 @@ fn quietly(program: &str, arguments: &[&str]) -> bool {
 
 /// Installs what is missing if this user may; what is missing still.
 pub(crate) fn missing() -> Vec<&'static Tool> {
-    let absent = || TOOLS.iter().filter(|tool| !is_there(tool.program)).collect::<Vec<_>>();
+    missing_of(&TOOLS)
+}
+
+/// Of `tools`, installs what is missing if this user may; what is missing still.
+pub(crate) fn missing_of(tools: &'static [Tool]) -> Vec<&'static Tool> {
+    let absent = || tools.iter().filter(|tool| !is_there(tool.program)).collect::<Vec<_>>();
     let wanted = absent();
     if wanted.is_empty() || !is_there("apt-get") || !may_install() {
         return wanted;

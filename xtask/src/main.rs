@@ -1,6 +1,7 @@
-//! The only scripts of the project: `cargo xtask test`, `tidy`, `bench`.
+//! The only scripts of the project: `cargo xtask test`, `tidy`, `hardware`, `bench`.
 
 mod install;
+mod lab_linux;
 mod run;
 mod tidy;
 
@@ -26,6 +27,12 @@ enum Action {
     },
     /// The rules of the house that no compiler checks.
     Tidy,
+    /// The hardware lab: emulated sound cards in QEMU, in virtual time; what they play is compared.
+    Hardware {
+        /// What cannot be run here is a failure.
+        #[arg(long)]
+        ci: bool,
+    },
     /// All benchmarks: tables of ratios within one run.
     Bench,
 }
@@ -35,6 +42,7 @@ fn main() -> Result<()> {
     match Command::parse().action {
         Action::Test { ci } => run::test(&root, ci || std::env::var_os("CI").is_some()),
         Action::Tidy => tidy::run(&root),
+        Action::Hardware { ci } => lab_linux::run(&root, ci || std::env::var_os("CI").is_some()),
         Action::Bench => run::bench(&root),
     }
 }
