@@ -139,7 +139,9 @@ fn play_group(
     let bar = bar(global, total, first.rate);
     let latency = session.latency().map_or(0, |latency| latency.output_frames);
     // The last frame has sounded once so much silence was handed over behind it.
-    let tail = u64::from(latency) + 2 * u64::from(shape.frames);
+    // Beyond what the driver can know, USB hardware has packets on their way that a stop throws away: 20 ms of them.
+    let packets = u64::from(first.rate.get() / 50);
+    let tail = u64::from(latency) + 2 * u64::from(shape.frames) + packets;
     let result = watch(session, &progress, &bar, tail, interrupted);
     session.stop()?;
     bar.finish_and_clear();
