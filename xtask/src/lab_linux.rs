@@ -31,10 +31,21 @@ struct Card {
     block_frames: u32,
 }
 
-const CARDS: [Card; 3] = [
+const CARDS: [Card; 4] = [
     Card {
         name: "hda",
         block_frames: 256,
+        devices: &[
+            "intel-hda",
+            // No amplifier: it would begin at volume 0. The timer of the default drops frames on a busy host.
+            "hda-output,audiodev=a,mixer=off,use-timer=off",
+        ],
+        modules: "snd-hda-intel",
+        volumes: &[],
+    },
+    Card {
+        name: "hda-64",
+        block_frames: 64,
         devices: &[
             "intel-hda",
             // No amplifier: it would begin at volume 0. The timer of the default drops frames on a busy host.
