@@ -202,7 +202,9 @@ impl Turn {
         };
         let offset = self.clock_offset_ns.load(Ordering::Relaxed);
         let at = (now_us * 1000).saturating_add_signed(offset);
-        let at = if told == 0 && now_us > 0 { at } else { self.system.now_ns() };
+        let now = self.system.now_ns();
+        // The server's time is filtered, and may so lie some microseconds ahead.
+        let at = if told == 0 && now_us > 0 { at.min(now) } else { now };
         let before = self.at_ns.swap(at, Ordering::Relaxed);
         let xruns = self.xruns.load(Ordering::Acquire);
         let had_xrun = self.xruns_seen.swap(xruns, Ordering::Relaxed) != xruns;
