@@ -10,11 +10,13 @@ use barewire_types::{Encoding, SampleFormat};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Conflict {
     pub(crate) key: &'static str,
+    /// The key to blame instead where `key` was left at its default.
+    pub(crate) otherwise: Option<&'static str>,
     pub(crate) message: String,
 }
 
 fn conflict(key: &'static str, message: impl Into<String>) -> Option<Conflict> {
-    Some(Conflict { key, message: message.into() })
+    Some(Conflict { key, otherwise: None, message: message.into() })
 }
 
 /// Every rule that is broken.
@@ -127,6 +129,7 @@ fn block_steps(blocks: &Blocks) -> Vec<Conflict> {
     let given = || sizes.iter().filter_map(|(key, size)| size.map(|size| (*key, size)));
     let broken = |key, size, rule| Conflict {
         key,
+        otherwise: None,
         message: format!("`{key}` is {size}, but `blocks.granularity` wants {rule}"),
     };
     match blocks.granularity {
@@ -164,10 +167,11 @@ fn virtual_device(device: &Virtual) -> Option<Conflict> {
     }
     let (min, max) = (device.min_period_frames, device.max_period_frames);
     if min > max {
-        return conflict(
-            "virtual.min_period_frames",
-            format!("`virtual.min_period_frames` is {min}, more than the greatest, {max}"),
-        );
+        return Some(Conflict {
+            key: "virtual.min_period_frames",
+            otherwise: Some("virtual.max_period_frames"),
+            message: format!("`virtual.min_period_frames` is {min}, more than the greatest, {max}"),
+        });
     }
     if let Some(fixed) = device.fixed_period_frames
         && !(min..=max).contains(&fixed)

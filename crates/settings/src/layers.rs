@@ -1,6 +1,6 @@
 //! Texts laid over each other, and the rules between values checked on what results.
 
-use crate::check::check;
+use crate::check::{Conflict, check};
 use crate::error::{Origin, Place, SettingsError};
 use crate::read::{Assignment, Reading, read_lines, read_text};
 use crate::sections::Settings;
@@ -75,11 +75,17 @@ impl Layers {
         conflicts
     }
 
+    /// Who wrote the value to blame for a conflict, if anybody did.
+    fn blamed(&self, conflict: &Conflict) -> Option<&Assignment> {
+        let written = |key| self.blame.get(key);
+        written(conflict.key).or_else(|| written(conflict.otherwise?))
+    }
+
     /// The rules between values that are broken, each with the place of the key to blame.
     fn conflicts(&self) -> Vec<SettingsError> {
         check(&self.settings)
             .into_iter()
-            .map(|conflict| match self.blame.get(conflict.key) {
+            .map(|conflict| match self.blamed(&conflict) {
                 Some(Assignment { place, line, column, span, .. }) => SettingsError {
                     line: *line,
                     column: *column,
