@@ -46,6 +46,14 @@ impl System for RealSystem {
         os::wake(word);
     }
 
+    fn await_shared(&self, words: &[(&AtomicU32, u32)], until: Ns) -> Woken {
+        os::wait_shared(words, until)
+    }
+
+    fn wake_shared(&self, word: &AtomicU32) {
+        os::wake_shared(word);
+    }
+
     fn spawn(&self, name: &str, role: Role, body: Box<dyn FnOnce() + Send>) -> Result<Thread> {
         let refused = self.refused.clone();
         spawn_thread(name, move || {

@@ -35,6 +35,18 @@ impl SimulatedSystem {
     fn real_deadline(&self, until: Ns) -> Ns {
         self.real.now_ns().saturating_add(until.saturating_sub(self.now_ns()))
     }
+
+    /// The real deadline of a wait for another thread's deed.
+    fn patient_deadline(&self, until: Ns) -> Ns {
+        /// A block's microseconds are too short for a thread of a busy machine to answer in; simulated time stands still
+        /// meanwhile, so patience costs nothing but real time.
+        const PATIENCE_NS: Ns = 2_000_000_000;
+        let deadline = self.real_deadline(until);
+        if PACED.get() || until <= self.now_ns() {
+            return deadline;
+        }
+        deadline.max(self.real.now_ns().saturating_add(PATIENCE_NS))
+    }
 }
 
 impl System for SimulatedSystem {
@@ -54,14 +66,15 @@ impl System for SimulatedSystem {
     }
 
     fn await_word(&self, word: &AtomicU32, expected: u32, until: Ns) -> Woken {
-        /// A block's microseconds are too short for a thread of a busy machine to answer in; simulated time stands still
-        /// meanwhile, so patience costs nothing but real time.
-        const PATIENCE_NS: Ns = 2_000_000_000;
-        let mut deadline = self.real_deadline(until);
-        if !PACED.get() && until > self.now_ns() {
-            deadline = deadline.max(self.real.now_ns().saturating_add(PATIENCE_NS));
-        }
-        self.real.await_word(word, expected, deadline)
+        self.real.await_word(word, expected, self.patient_deadline(until))
+    }
+
+    fn await_shared(&self, words: &[(&AtomicU32, u32)], until: Ns) -> Woken {
+        self.real.await_shared(words, self.patient_deadline(until))
+    }
+
+    fn wake_shared(&self, word: &AtomicU32) {
+        self.real.wake_shared(word);
     }
 
     fn wake(&self, word: &AtomicU32) {

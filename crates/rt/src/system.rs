@@ -32,6 +32,9 @@ pub enum Role {
     Helper,
 }
 
+/// The most words that one shared wait looks at: one that others change, one that ends the wait.
+pub const MOST_SHARED: usize = 2;
+
 /// Time, waiting and threads.
 pub trait System: Send + Sync + std::fmt::Debug {
     /// Nanoseconds of a clock that never goes back. Real: the system's monotonic clock (`CLOCK_MONOTONIC`,
@@ -48,6 +51,13 @@ pub trait System: Send + Sync + std::fmt::Debug {
 
     /// Wakes all threads that wait on `word`. Never blocks. Call it after the word was changed.
     fn wake(&self, word: &AtomicU32);
+
+    /// As `await_word`, on words that may lie in memory shared with other processes: ends when any of them no longer
+    /// holds the value beside it. At most [`MOST_SHARED`] words.
+    fn await_shared(&self, words: &[(&AtomicU32, u32)], until: Ns) -> Woken;
+
+    /// Wakes all threads, of whatever process, that wait on `word` in [`await_shared`](Self::await_shared). Never blocks.
+    fn wake_shared(&self, word: &AtomicU32);
 
     /// Starts a thread. Control thread only: it allocates.
     ///

@@ -18,7 +18,7 @@ thread_local! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Ready,
-    Waiting { word: usize, until: Ns },
+    Waiting { words: [usize; 2], until: Ns },
     Ended,
 }
 
@@ -191,13 +191,20 @@ impl BatonSystem {
     }
 
     fn wait(&self, word: &AtomicU32, expected: u32, until: Ns) -> Woken {
-        while word.load(Ordering::Acquire) == expected {
+        self.wait_any(&[(word, expected)], until)
+    }
+
+    fn wait_any(&self, words: &[(&AtomicU32, u32)], until: Ns) -> Woken {
+        let mut addresses = [0; 2];
+        for (address, (word, _)) in addresses.iter_mut().zip(words) {
+            *address = std::ptr::from_ref(*word).addr();
+        }
+        while words.iter().all(|(word, expected)| word.load(Ordering::Acquire) == *expected) {
             if until <= self.now() {
                 return Woken::Time;
             }
             let mut schedule = self.lock();
-            schedule.members[OWN.get()].state =
-                State::Waiting { word: std::ptr::from_ref(word).addr(), until };
+            schedule.members[OWN.get()].state = State::Waiting { words: addresses, until };
             self.pass_on(schedule);
         }
         Woken::Word
@@ -231,12 +238,20 @@ impl System for BatonSystem {
         self.wait(word, expected, until)
     }
 
+    fn await_shared(&self, words: &[(&AtomicU32, u32)], until: Ns) -> Woken {
+        self.wait_any(words, until)
+    }
+
+    fn wake_shared(&self, word: &AtomicU32) {
+        self.wake(word);
+    }
+
     fn wake(&self, word: &AtomicU32) {
         let mut schedule = self.lock();
         let address = std::ptr::from_ref(word).addr();
         let mut woken = false;
         for member in &mut schedule.members {
-            if matches!(member.state, State::Waiting { word, .. } if word == address) {
+            if matches!(member.state, State::Waiting { words, .. } if words.contains(&address)) {
                 member.state = State::Ready;
                 woken = true;
             }
@@ -294,7 +309,7 @@ impl BatonSystem {
         schedule.members[own].state = State::Ended;
         let address = std::ptr::from_ref(done).addr();
         for member in &mut schedule.members {
-            if matches!(member.state, State::Waiting { word, .. } if word == address) {
+            if matches!(member.state, State::Waiting { words, .. } if words.contains(&address)) {
                 member.state = State::Ready;
             }
         }

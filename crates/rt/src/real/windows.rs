@@ -87,3 +87,19 @@ pub(super) fn raise_priority() -> bool {
     // SAFETY: a terminated string and one integer of ours.
     !unsafe { join(task.as_ptr(), &raw mut index) }.is_null()
 }
+
+/// `WaitOnAddress` knows the threads of one process alone, so words of other processes are looked at in slices.
+pub(super) fn wait_shared(words: &[(&AtomicU32, u32)], until: Ns) -> Woken {
+    /// The shortest wait that the scheduler knows.
+    const SLICE_NS: Ns = 1_000_000;
+    let holds = || words.iter().all(|(word, value)| word.load(Ordering::Acquire) == *value);
+    while holds() && now_ns() < until {
+        let Some(&(word, value)) = words.first() else { break };
+        wait(word, value, until.min(now_ns().saturating_add(SLICE_NS)));
+    }
+    if holds() { Woken::Time } else { Woken::Word }
+}
+
+pub(super) fn wake_shared(word: &AtomicU32) {
+    wake(word);
+}
