@@ -4,6 +4,7 @@
 mod builtin;
 mod decode;
 mod devices;
+mod doctor;
 mod drivers;
 mod exchange;
 mod feed;
@@ -85,6 +86,8 @@ enum Action {
     Settings,
     /// Show what the drivers that other programs have loaded are doing.
     Status,
+    /// Say what stands in the way of low-latency, bit-perfect sound on this machine, and what to do about it.
+    Doctor(doctor::Doctor),
     /// Register the driver, so that other programs find it.
     Register(drivers::Register),
     /// Take the registration back.
@@ -97,7 +100,7 @@ enum Action {
 fn main() -> ExitCode {
     let command = Command::parse();
     match run(&command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             say::failure(&command.global, &error);
             ExitCode::FAILURE
@@ -105,7 +108,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: &Command) -> Result<()> {
+fn run(command: &Command) -> Result<ExitCode> {
     let global = &command.global;
     match &command.action {
         Action::Devices => devices::run(global),
@@ -117,8 +120,10 @@ fn run(command: &Command) -> Result<()> {
         Action::Latency(options) => prove::latency(global, options),
         Action::Settings => settings::run(global),
         Action::Status => status::run(global),
+        Action::Doctor(options) => return doctor::run(global, options),
         Action::Register(options) => drivers::register(global, options),
         Action::Unregister(options) => drivers::unregister(global, options),
         Action::ProbeChild { driver } => drivers::probe_child(global, driver),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
