@@ -29,9 +29,30 @@ pub(crate) const LAB_TOOLS: [Tool; 6] = [
     Tool { program: "xz", package: "xz-utils", reason: "the hardware lab" },
 ];
 
+/// What the Windows lab needs.
+pub(crate) const WINDOWS_TOOLS: [Tool; 7] = [
+    Tool {
+        program: "x86_64-w64-mingw32-gcc",
+        package: "gcc-mingw-w64-x86-64-win32",
+        reason: "the Windows lab",
+    },
+    Tool {
+        program: "i686-w64-mingw32-gcc",
+        package: "gcc-mingw-w64-i686-win32",
+        reason: "the Windows lab",
+    },
+    Tool { program: "wine-stable", package: "wine", reason: "the Windows lab" },
+    Tool { program: "/usr/lib/wine/wine64", package: "wine64", reason: "the Windows lab" },
+    Tool { program: "pulseaudio", package: "pulseaudio", reason: "the Windows lab" },
+    Tool { program: "debootstrap", package: "debootstrap", reason: "32-bit programs of Windows" },
+    Tool { program: "unshare", package: "util-linux", reason: "32-bit programs of Windows" },
+];
+
 fn is_there(program: &str) -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&paths).any(|folder| folder.join(program).is_file())
+    // Debian's administrator has it, others may not; an absolute path stands for itself.
+    let sbin = Path::new("/usr/sbin").join(program);
+    sbin.is_file() || std::env::split_paths(&paths).any(|folder| folder.join(program).is_file())
 }
 
 fn quietly(program: &str, arguments: &[&str]) -> bool {

@@ -1,7 +1,8 @@
-//! The only scripts of the project: `cargo xtask test`, `tidy`, `hardware`, `bench`.
+//! The only scripts of the project: `cargo xtask test`, `tidy`, `hardware`, `windows`, `bench`.
 
 mod install;
 mod lab_linux;
+mod lab_windows;
 mod run;
 mod tidy;
 
@@ -33,6 +34,28 @@ enum Action {
         #[arg(long)]
         ci: bool,
     },
+    /// The Windows lab: the driver and the command under Wine, for 64 and 32 bits.
+    Windows(lab_windows::Options),
+    /// `cargo test` for Windows, under Wine: `cargo xtask wine-test -- -p barewire-rt`.
+    WineTest {
+        /// 64 or 32.
+        #[arg(long, default_value = "64")]
+        bits: lab_windows::Bits,
+        /// What `cargo test` gets.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Runs a program of Windows.
+    Wine {
+        /// 64 or 32.
+        #[arg(long, default_value = "64")]
+        bits: lab_windows::Bits,
+        /// The program.
+        program: PathBuf,
+        /// What it gets.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// All benchmarks: tables of ratios within one run.
     Bench,
 }
@@ -43,6 +66,14 @@ fn main() -> Result<()> {
         Action::Test { ci } => run::test(&root, ci || std::env::var_os("CI").is_some()),
         Action::Tidy => tidy::run(&root),
         Action::Hardware { ci } => lab_linux::run(&root, ci || std::env::var_os("CI").is_some()),
+        Action::Windows(options) => {
+            let strict = options.ci || std::env::var_os("CI").is_some();
+            lab_windows::run(&root, &options, strict)
+        }
+        Action::WineTest { bits, arguments } => lab_windows::test(&root, bits, &arguments),
+        Action::Wine { bits, program, arguments } => {
+            std::process::exit(lab_windows::wine(&root, bits, &program, &arguments)?)
+        }
         Action::Bench => run::bench(&root),
     }
 }

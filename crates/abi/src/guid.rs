@@ -33,6 +33,18 @@ impl Guid {
     }
 }
 
+impl Guid {
+    /// The id that is written as [`Display`](fmt::Display) writes it, in capitals or not.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.trim().strip_prefix('{')?.strip_suffix('}')?;
+        let lengths = digits.split('-').map(str::len);
+        if !lengths.eq([8, 4, 4, 4, 12]) || digits.contains(['+', '_']) {
+            return None;
+        }
+        u128::from_str_radix(&digits.replace('-', ""), 16).ok().map(Self::from_u128)
+    }
+}
+
 impl fmt::Display for Guid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { data1, data2, data3, data4: d } = self;
@@ -51,5 +63,16 @@ mod tests {
         assert_eq!(Guid::IUNKNOWN.to_string(), "{00000000-0000-0000-C000-000000000046}");
         let id = Guid::from_u128(0x0123_4567_89AB_CDEF_0123_4567_89AB_CDEF);
         assert_eq!(id.to_string(), "{01234567-89AB-CDEF-0123-456789ABCDEF}");
+        assert_eq!(Guid::parse(" {01234567-89ab-cdef-0123-456789ABCDEF}"), Some(id));
+        for wrong in [
+            "",
+            "{}",
+            "01234567-89AB-CDEF-0123-456789ABCDEF",
+            "{01234567-89AB-CDEF-0123-456789ABCDEG}",
+            "{+1234567-89AB-CDEF-0123-456789ABCDEF}",
+            "{0123456789ABCDEF-0123-4567-89AB-CDEF}",
+        ] {
+            assert_eq!(Guid::parse(wrong), None, "{wrong}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! What the driver is made of when a host loads it: the machine's own time, its backends, its settings.
 
 use barewire_abi::{Native, create_with_end};
-use barewire_driver::{CLASS, Driver, Options, SettingsSource};
+use barewire_driver::{Driver, Options, SettingsSource};
+use barewire_host::registry::OWN_CLASS;
 use barewire_rt::{RealSystem, SimulatedSystem, System};
 use barewire_settings::{Clock, Sources};
 use std::ffi::c_void;
@@ -18,5 +19,5 @@ pub(crate) fn object(after: fn()) -> *mut c_void {
     let device = barewire_registry::describe(&settings.virtual_device, None);
     let backends = barewire_registry::backends(&system, vec![device]);
     let options = Options { system, backends, config };
-    create_with_end::<Native, _>(Driver::new(options), CLASS, after)
+    create_with_end::<Native, _>(Driver::new(options), OWN_CLASS, after)
 }

@@ -36,12 +36,3 @@ pub use threads::live_threads;
 
 /// The name that hosts show.
 pub const NAME: &str = "Barewire";
-
-/// The class id of the default entry.
-pub const CLASS: barewire_abi::Guid =
-    barewire_abi::Guid::from_u128(0x6F3C_2D5E_8A41_4B7C_9E10_BA2E_317E_0001);
-
-/// Makes an object of the interface, with one reference, which is the caller's.
-pub fn create_object(options: Options) -> *mut std::ffi::c_void {
-    barewire_abi::create::<barewire_abi::Native, _>(Driver::new(options), CLASS)
-}

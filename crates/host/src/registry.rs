@@ -2,10 +2,18 @@
 
 #[cfg(not(windows))]
 mod linux;
+#[cfg(windows)]
+mod windows;
 
 #[cfg(not(windows))]
-pub use linux::{Listing, default_root, entries, entry, register, unregister};
+use linux as os;
+#[cfg(windows)]
+use windows as os;
 
+pub use os::{default_root, entries, entry, register, unregister};
+
+use barewire_abi::Guid;
+use barewire_types::{Error, ErrorKind, Result};
 use std::path::PathBuf;
 
 /// The name under which our own driver is registered unless another is asked for.
@@ -13,6 +21,25 @@ pub const OWN_NAME: &str = "Barewire";
 
 /// What hosts show beside [`OWN_NAME`].
 pub const OWN_DESCRIPTION: &str = "Barewire: any audio device, bit-perfect";
+
+/// The class id of [`OWN_NAME`].
+pub const OWN_CLASS: Guid = Guid::from_u128(0x6F3C_2D5E_8A41_4B7C_9E10_BA2E_317E_0001);
+
+/// The class id of our driver's entry `name`: [`OWN_CLASS`], or one of its own, which the name alone decides, so that it
+/// is the same on every machine and after every installation.
+pub fn class_of(name: &str) -> Guid {
+    if name == OWN_NAME {
+        return OWN_CLASS;
+    }
+    /// FNV-1a.
+    const START: u64 = 0xCBF2_9CE4_8422_2325;
+    const FACTOR: u64 = 0x0000_0100_0000_01B3;
+    let hash = name.bytes().fold(START, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(FACTOR));
+    let mut data4 = hash.to_be_bytes();
+    // The variant's bits, as in every id that was made rather than drawn by others.
+    data4[0] = data4[0] & 0x3F | 0x80;
+    Guid { data4, ..OWN_CLASS }
+}
 
 /// One registered driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +50,10 @@ pub struct Entry {
     pub driver: PathBuf,
     /// What hosts show, if something is given.
     pub description: Option<String>,
+    /// Windows: the class id.
+    pub class: Option<Guid>,
+    /// For processes of how many bits it is.
+    pub bits: u32,
 }
 
 impl Entry {
@@ -30,4 +61,30 @@ impl Entry {
     pub fn title(&self) -> &str {
         self.description.as_deref().unwrap_or(&self.name)
     }
+}
+
+/// What is registered.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// Drivers whose file is there, in the order of their names.
+    pub entries: Vec<Entry>,
+    /// What is wrong with the rest, one sentence each.
+    pub problems: Vec<Error>,
+}
+
+/// The interface passes names in 32 bytes, one of which is the end.
+const NAME_BYTES: usize = 31;
+
+/// Whether hosts of every system can read the name.
+fn check_name(name: &str) -> Result<()> {
+    let sound = (1..=NAME_BYTES).contains(&name.len())
+        && !name.starts_with('.')
+        && !name.contains(|letter: char| matches!(letter, '/' | '\\') || letter.is_control());
+    if sound {
+        return Ok(());
+    }
+    let text = format!(
+        "{name:?} cannot be a driver's name: 1 to {NAME_BYTES} bytes, no slash, no dot in front"
+    );
+    Err(Error::new(ErrorKind::InvalidArgument, text))
 }

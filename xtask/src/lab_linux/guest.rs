@@ -3,7 +3,6 @@
 
 use anyhow::{Context, Result, bail};
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -51,10 +50,10 @@ impl Guest {
         }
         fs::copy("/bin/busybox", root.join("bin/busybox")).context("busybox")?;
         for tool in TOOLS {
-            symlink("busybox", root.join("bin").join(tool))?;
+            link("busybox", &root.join("bin").join(tool))?;
         }
         // The kernel itself asks for codecs through it.
-        symlink("../bin/busybox", root.join("sbin/modprobe"))?;
+        link("../bin/busybox", &root.join("sbin/modprobe"))?;
         fs::copy(barewire, root.join("bin/barewire"))?;
         libraries(barewire, &root)?;
         modules(folder, &version, &root)?;
@@ -86,6 +85,10 @@ impl Guest {
         fs::write(&path, whole)?;
         Ok(path)
     }
+}
+
+fn link(to: &str, place: &Path) -> Result<()> {
+    output("ln", &["-s", to, &place.to_string_lossy()], Path::new("/")).map(drop)
 }
 
 fn pack(root: &Path, to: &Path) -> Result<()> {

@@ -1,7 +1,7 @@
 //! cwASIO's registration: a folder for each driver, in it the file `driver` with the path of the `.so` and, optional,
 //! `description`; of both the first line counts. Read and written here and nowhere else.
 
-use super::Entry;
+use super::{Entry, Listing, check_name};
 use barewire_types::{Error, ErrorKind, Result};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -16,23 +16,11 @@ const ROOT_VARIABLE: &str = "BAREWIRE_DRIVERS_ROOT";
 /// cwASIO's hosts read this much of each file.
 const LINE_BYTES: usize = 1023;
 
-/// The interface passes names in 32 bytes, one of which is the end.
-const NAME_BYTES: usize = 31;
-
 /// Where drivers are registered: `/etc/cwASIO`, or what `BAREWIRE_DRIVERS_ROOT` says.
 pub fn default_root() -> PathBuf {
     std::env::var_os(ROOT_VARIABLE)
         .filter(|root| !root.is_empty())
         .map_or_else(|| ROOT.into(), PathBuf::from)
-}
-
-/// What is registered.
-#[derive(Clone, Debug, Default)]
-pub struct Listing {
-    /// Drivers whose file is there, in the order of their names.
-    pub entries: Vec<Entry>,
-    /// What is wrong with the rest, one sentence each.
-    pub problems: Vec<Error>,
 }
 
 /// All drivers that are registered under `root`; none if there is no such folder.
@@ -92,7 +80,7 @@ pub fn entry(root: &Path, name: &str) -> Result<Entry> {
         return Err(Error::new(ErrorKind::NotFound, text).remedy("install or unregister it"));
     }
     let description = first_line(&folder.join("description")).ok().filter(|line| !line.is_empty());
-    Ok(Entry { name: name.into(), driver, description })
+    Ok(Entry { name: name.into(), driver, description, class: None, bits: usize::BITS })
 }
 
 /// Registers the file `driver` as `name`, or renews what is registered so.
@@ -129,7 +117,7 @@ pub fn register(root: &Path, name: &str, driver: &Path, description: &str) -> Re
     // Last: from now on hosts see the entry.
     write_line(&folder, "driver", line)?;
     let description = Some(description.to_owned()).filter(|text| !text.is_empty());
-    Ok(Entry { name: name.into(), driver, description })
+    Ok(Entry { name: name.into(), driver, description, class: None, bits: usize::BITS })
 }
 
 /// Takes the entry `name` away. What others put into its folder stays, and the folder with it.
@@ -152,19 +140,6 @@ pub fn unregister(root: &Path, name: &str) -> Result<()> {
     let _ = fs::remove_file(folder.join("description"));
     let _ = fs::remove_dir(&folder);
     Ok(())
-}
-
-fn check_name(name: &str) -> Result<()> {
-    let sound = (1..=NAME_BYTES).contains(&name.len())
-        && !name.starts_with('.')
-        && !name.contains(|letter: char| letter == '/' || letter.is_control());
-    if sound {
-        return Ok(());
-    }
-    let text = format!(
-        "{name:?} cannot be a driver's name: 1 to {NAME_BYTES} bytes, no slash, no dot in front"
-    );
-    Err(Error::new(ErrorKind::InvalidArgument, text))
 }
 
 fn is_line(text: &str) -> bool {

@@ -1,7 +1,10 @@
 //! Windows: the performance counter and `WaitOnAddress`.
 
+#[cfg(target_env = "gnu")]
+mod randomness;
+
 use crate::system::{Ns, Woken};
-use std::ffi::c_void;
+use std::ffi::{CStr, c_void};
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -66,21 +69,26 @@ pub(super) fn wake(word: &AtomicU32) {
     unsafe { WakeByAddressAll(word.as_ptr().cast()) };
 }
 
+/// A function of a library that not every Windows has; null if it is not there. The library stays loaded.
+fn procedure(library: &str, name: &CStr) -> *const c_void {
+    let library: Vec<u16> = library.encode_utf16().chain([0]).collect();
+    // SAFETY: a terminated string.
+    let module = unsafe { LoadLibraryW(library.as_ptr()) };
+    if module.is_null() {
+        return ptr::null();
+    }
+    // SAFETY: the module is loaded, the name is terminated.
+    unsafe { GetProcAddress(module, name.as_ptr().cast()) }
+}
+
 /// Joins the "Pro Audio" class of the multimedia scheduler, whose library is loaded at run time: not every Windows has it.
 pub(super) fn raise_priority() -> bool {
     type Join = unsafe extern "system" fn(task: *const u16, index: *mut u32) -> *mut c_void;
-    let wide = |text: &str| text.encode_utf16().chain([0]).collect::<Vec<u16>>();
-    let (library, task) = (wide("avrt.dll"), wide("Pro Audio"));
-    // SAFETY: a terminated string; the library stays loaded as long as the process.
-    let module = unsafe { LoadLibraryW(library.as_ptr()) };
-    if module.is_null() {
-        return false;
-    }
-    // SAFETY: the module is loaded, the name is terminated.
-    let join = unsafe { GetProcAddress(module, c"AvSetMmThreadCharacteristicsW".as_ptr().cast()) };
+    let join = procedure("avrt.dll", c"AvSetMmThreadCharacteristicsW");
     if join.is_null() {
         return false;
     }
+    let task: Vec<u16> = "Pro Audio".encode_utf16().chain([0]).collect();
     // SAFETY: the function of that name has this type.
     let join: Join = unsafe { std::mem::transmute(join) };
     let mut index = 0;

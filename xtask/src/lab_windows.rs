@@ -1,0 +1,121 @@
+//! The Windows lab: builds the driver and the command for 64-bit and 32-bit Windows and runs them under Wine, with a
+//! PulseAudio of its own below. Called by `cargo xtask windows`, `wine` and `wine-test`.
+//!
+//! An exercise is a module below `exercises` and a line in its list. What exercises get is in `lab.rs`; `cache.rs` keeps what
+//! is slow to make, `prefix.rs` and `chroot.rs` make it, `wine.rs` runs programs, `pulse.rs` is the sound server.
+
+mod build;
+mod cache;
+mod chroot;
+mod exercises;
+mod lab;
+mod prefix;
+mod processes;
+mod pulse;
+mod wine;
+
+use crate::install;
+use anyhow::{Context, Result, bail};
+pub(crate) use lab::Bits;
+use lab::Lab;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// What is asked for.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// What cannot be run here is a failure.
+    #[arg(long)]
+    pub(crate) ci: bool,
+    /// Only programs of 64 or 32 bits.
+    #[arg(long)]
+    bits: Option<Bits>,
+    /// Only exercises whose names contain one of these words.
+    words: Vec<String>,
+}
+
+/// Runs the lab. What cannot be run here is said, and is a failure if `strict`.
+pub(crate) fn run(root: &Path, options: &Options, strict: bool) -> Result<()> {
+    if cfg!(windows) {
+        bail!("the lab runs on Linux; on Windows use `cargo test --workspace`");
+    }
+    if !is_equipped(strict)? {
+        return Ok(());
+    }
+    let mut failures = 0;
+    for bits in Bits::ALL.into_iter().filter(|bits| options.bits.is_none_or(|only| only == *bits)) {
+        build::everything(root, bits)?;
+        if let Err(error) = Lab::prepare(root, bits) {
+            if strict {
+                return Err(error);
+            }
+            println!("SKIPPED the Windows lab for {bits}-bit programs: {error:#}");
+            continue;
+        }
+        let wanted = |name: &str| {
+            options.words.is_empty()
+                || options.words.iter().any(|word| name.contains(word.as_str()))
+        };
+        for exercise in exercises::ALL.iter().filter(|exercise| wanted(exercise.name)) {
+            let begin = Instant::now();
+            let outcome = Lab::new(root, bits).and_then(|lab| (exercise.run)(&lab));
+            let seconds = begin.elapsed().as_secs_f64();
+            match outcome {
+                Ok(words) => println!("{bits} {:<24} ok, {words} ({seconds:.0} s)", exercise.name),
+                Err(error) => {
+                    failures += 1;
+                    println!("{bits} {:<24} FAILED: {error:#} ({seconds:.0} s)", exercise.name);
+                }
+            }
+        }
+    }
+    if failures > 0 {
+        bail!("{failures} exercises failed");
+    }
+    Ok(())
+}
+
+/// Installs what is missing; false if something is missing still, which is said.
+fn is_equipped(strict: bool) -> Result<bool> {
+    let missing = install::missing_of(&install::WINDOWS_TOOLS);
+    for tool in &missing {
+        println!(
+            "SKIPPED {}: {} is not installed (Debian package {})",
+            tool.reason, tool.program, tool.package
+        );
+    }
+    if strict && !missing.is_empty() {
+        bail!("in CI nothing may be skipped");
+    }
+    Ok(missing.is_empty())
+}
+
+/// Runs a program of Windows, for `cargo test --target …` too, which calls this as its runner; the exit code.
+pub(crate) fn wine(root: &Path, bits: Bits, program: &Path, arguments: &[String]) -> Result<i32> {
+    if !is_equipped(true)? {
+        bail!("programs are missing");
+    }
+    let lab = Lab::new(root, bits)?;
+    lab.run_in_foreground(program, arguments)
+}
+
+/// Runs `cargo test` with `arguments` for Windows, under Wine.
+pub(crate) fn test(root: &Path, bits: Bits, arguments: &[String]) -> Result<()> {
+    if !is_equipped(true)? {
+        bail!("programs are missing");
+    }
+    build::prepare(bits)?;
+    let own = std::env::current_exe().context("this program cannot find itself")?;
+    let runner = format!("{} wine --bits {bits} --", own.display());
+    let mut command = build::cargo(root, bits)?;
+    command.arg("test").arg("--target").arg(bits.target()).args(arguments);
+    command.env(format!("{}_RUNNER", build::variable(bits)), runner);
+    if !command.status()?.success() {
+        bail!("tests failed");
+    }
+    Ok(())
+}
+
+fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
+}

@@ -1,0 +1,131 @@
+//! A PulseAudio server of the lab's own: what is played to its sink comes out of one pipe, what goes into the other is
+//! recorded from its source. 48 kHz, stereo, 32 bits, not resampled, paced by the system's clock.
+//!
+//! A pipe and not a null sink with a monitor: the latter loses frames.
+
+use super::processes;
+use anyhow::{Context, Result, bail};
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Frames a second.
+pub(crate) const RATE_HZ: u32 = 48_000;
+/// Of a stereo frame of 32-bit samples.
+#[allow(dead_code, reason = "for exercises")]
+pub(crate) const FRAME_BYTES: usize = 8;
+
+/// How long the server may take to be there.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The server. Dropping it ends it.
+pub(crate) struct Pulse {
+    folder: PathBuf,
+    server: Child,
+    /// What is being recorded of the sink; nothing is kept while nobody wants it.
+    heard: Arc<Mutex<Option<Vec<u8>>>>,
+}
+
+impl Pulse {
+    /// A server in a folder of its own.
+    pub(crate) fn start() -> Result<Self> {
+        // A short path: sockets' names are bounded.
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let name = format!("barewire-lab-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(folder.join("state"))?;
+        let place = folder.display();
+        let daemon = format!(
+            "default-sample-rate = {RATE_HZ}\nalternate-sample-rate = {RATE_HZ}\ndefault-sample-format = s32le\nresample-method = trivial\nflat-volumes = no\nenable-memfd = no\nrealtime-scheduling = no\nhigh-priority = no\nexit-idle-time = -1\n"
+        );
+        let shape = format!("rate={RATE_HZ} format=s32le channels=2");
+        let script = format!(
+            "load-module module-pipe-sink sink_name=sink file={place}/sink {shape} use_system_clock_for_timing=yes sink_properties=device.description=LabSink\nload-module module-pipe-source source_name=source file={place}/source {shape} source_properties=device.description=LabSource\nload-module module-native-protocol-unix socket={place}/native auth-anonymous=1\nset-default-sink sink\nset-default-source source\n"
+        );
+        fs::write(folder.join("daemon.conf"), daemon)?;
+        fs::write(folder.join("run.pa"), script)?;
+        let log = File::create(folder.join("log"))?;
+        let mut command = Command::new("pulseaudio");
+        command.args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"]);
+        command.args(["--disallow-exit=yes", "-F"]).arg(folder.join("run.pa"));
+        command.env("HOME", &folder).env("XDG_RUNTIME_DIR", &folder);
+        command.env("PULSE_RUNTIME_PATH", folder.join("run"));
+        command.env("PULSE_STATE_PATH", folder.join("state"));
+        command.env("PULSE_CONFIG", folder.join("daemon.conf"));
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let server = command.spawn().context("pulseaudio")?;
+        let mut own = Self { folder, server, heard: Arc::default() };
+        own.await_socket()?;
+        let sink = File::open(own.folder.join("sink"))?;
+        let heard = own.heard.clone();
+        // Ends with the server, which holds the other end of the pipe.
+        std::thread::spawn(move || drain(sink, &heard));
+        Ok(own)
+    }
+
+    fn await_socket(&mut self) -> Result<()> {
+        let end = Instant::now() + PATIENCE;
+        while !(self.folder.join("native").exists() && self.folder.join("sink").exists()) {
+            if self.server.try_wait()?.is_some() || Instant::now() > end {
+                let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+                bail!("PulseAudio does not start:\n{log}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// What clients are to be told in `PULSE_SERVER`.
+    pub(crate) fn server(&self) -> String {
+        format!("unix:{}/native", self.folder.display())
+    }
+
+    /// From now on what is played is kept.
+    #[allow(dead_code, reason = "for exercises")]
+    pub(crate) fn listen(&self) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
+    }
+
+    /// What was played since [`listen`](Self::listen): stereo frames of 32-bit integers. Silence too: the sink never rests.
+    #[allow(dead_code, reason = "for exercises")]
+    pub(crate) fn heard(&self) -> Vec<u8> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+    }
+
+    /// Has the source say this: stereo frames of 32-bit integers. Returns when all of it is in the pipe.
+    ///
+    /// # Errors
+    /// If the pipe is not there.
+    #[allow(dead_code, reason = "for exercises")]
+    pub(crate) fn say(&self, frames: &[u8]) -> Result<()> {
+        let mut pipe = OpenOptions::new().write(true).open(self.folder.join("source"))?;
+        pipe.write_all(frames)?;
+        Ok(())
+    }
+}
+
+fn drain(mut pipe: File, heard: &Mutex<Option<Vec<u8>>>) {
+    let mut piece = vec![0; 1 << 16];
+    while let Ok(length) = pipe.read(&mut piece) {
+        if length == 0 {
+            return;
+        }
+        let mut place = heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(kept), Some(piece)) = (place.as_mut(), piece.get(..length)) {
+            kept.extend_from_slice(piece);
+        }
+    }
+}
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.server.kill();
+        let _ = processes::wait(&mut self.server, PATIENCE);
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
