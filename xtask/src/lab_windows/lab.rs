@@ -71,6 +71,7 @@ impl FromStr for Bits {
 pub(crate) struct Lab {
     pub(crate) bits: Bits,
     /// The checkout.
+    #[allow(dead_code, reason = "for exercises")]
     pub(crate) root: PathBuf,
     /// Where `barewire.dll`, `barewire.exe` and examples were built, optimised: `target/…/release`.
     pub(crate) built: PathBuf,
