@@ -2,6 +2,7 @@
 
 mod baton;
 mod host;
+pub mod wire;
 
 pub use baton::BatonSystem;
 pub use host::{FakeHost, Heard, Hook, Manners};

@@ -6,7 +6,7 @@ const FILE_LINES: usize = 800;
 const FUNCTION_LINES: usize = 70;
 
 /// Where `unsafe` may stand, by the beginning of the path.
-const UNSAFE: [&str; 20] = [
+const UNSAFE: [&str; 24] = [
     "crates/engine/tests",
     "crates/dsp/examples",
     "crates/dsp/benches",
@@ -22,6 +22,10 @@ const UNSAFE: [&str; 20] = [
     "crates/backends/alsa/tests",
     "crates/backends/jack/src",
     "crates/backends/jack/tests",
+    "crates/backends/mme/src",
+    "crates/backends/mme/tests",
+    "crates/backends/dsound/src",
+    "crates/backends/dsound/tests",
     "crates/testkit/src",
     "crates/abi/tests",
     "crates/host/tests",
@@ -44,7 +48,7 @@ const PLATFORMS: [&str; 10] = [
 ];
 
 /// Modules that run on the device thread: nothing there may lock, print, format or ask the system for the time.
-const DEVICE_THREAD: [&str; 14] = [
+const DEVICE_THREAD: [&str; 16] = [
     "crates/engine/src/engine.rs",
     "crates/engine/src/fifo.rs",
     "crates/engine/src/client.rs",
@@ -59,6 +63,8 @@ const DEVICE_THREAD: [&str; 14] = [
     "crates/driver/src/host_client.rs",
     "crates/backends/virtual/src/stream.rs",
     "crates/backends/alsa/src/stream.rs",
+    "crates/backends/mme/src/stream.rs",
+    "crates/backends/dsound/src/stream.rs",
 ];
 
 /// What may not stand in those modules.

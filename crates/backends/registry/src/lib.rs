@@ -23,6 +23,10 @@ pub fn backends(
         all.push(Arc::new(barewire_alsa::AlsaBackend::new(system.clone())));
         all.push(Arc::new(barewire_jack::JackBackend::new(system.clone())));
     }
+    #[cfg(windows)]
+    if !system.is_simulated() {
+        all.push(Arc::new(barewire_mme::MmeBackend::new(system.clone())));
+    }
     all.push(Arc::new(VirtualBackend::new(system.clone(), virtual_devices)));
     all
 }
@@ -34,6 +38,8 @@ pub fn names() -> Vec<&'static str> {
         barewire_alsa::NAME,
         #[cfg(target_os = "linux")]
         barewire_jack::NAME,
+        #[cfg(windows)]
+        barewire_mme::NAME,
         barewire_virtual::NAME,
     ]
 }

@@ -1,0 +1,285 @@
+//! What a system's mixer plays and captures, bit for bit, for backends whose system is real: the sink is a file that grows,
+//! the source sings a known tune. Formats are those of integers and floats that a mixer takes; the wire has 32-bit samples,
+//! two channels, 48 kHz.
+//!
+//! A machine that is busy may starve the mixer: then silence lies between two frames, which is not what is to be shown here,
+//! and the attempt is made again. A frame that is altered is never excused.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "only tests call it")]
+
+use barewire_device::{Stream, Wake};
+use barewire_rt::System;
+use barewire_types::SampleFormat;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// Frames after which the tune begins anew.
+pub const TUNE_FRAMES: u64 = 1 << 16;
+/// Bytes of a frame on the wire.
+const WIRE_FRAME_BYTES: u64 = 8;
+/// A wait that brings nothing for so long is worth a look at the clock.
+const LOOK_NS: u64 = 1_000_000_000;
+
+/// A frame of the tune: its upper 16 bits tell its place, its lower 16 bits are noise; the second channel is neither equal
+/// nor opposite to the first. Never silence.
+pub fn tune(frame: u64) -> [u32; 2] {
+    let n = u32::try_from(frame % TUNE_FRAMES).unwrap_or(0);
+    let high = n.wrapping_mul(40_503) & 0xFFFF;
+    let low = n.wrapping_mul(27_061).wrapping_add(12_345) & 0xFFFF | 1;
+    [high << 16 | low, (!high & 0xFFFF) << 16 | low]
+}
+
+/// The whole tune as the wire carries it.
+pub fn tune_bytes() -> Vec<u8> {
+    (0..TUNE_FRAMES).flat_map(tune).flat_map(u32::to_le_bytes).collect()
+}
+
+/// Where in the tune a frame stands, by its upper bits.
+fn place(frame: [u32; 2]) -> u64 {
+    /// The inverse of 40503 modulo 2^16.
+    const INVERSE: u32 = 30_599;
+    u64::from((frame[0] >> 16).wrapping_mul(INVERSE) & 0xFFFF)
+}
+
+/// The bits of a sample that a format carries.
+fn carried(format: SampleFormat) -> u32 {
+    u32::MAX << (32 - u32::from(format.exact_bits()))
+}
+
+fn encode(format: SampleFormat, value: u32) -> Vec<u8> {
+    let bytes = value.to_le_bytes();
+    if format.is_float() {
+        #[expect(clippy::cast_precision_loss, reason = "24 bits fit a float")]
+        let float = (value.cast_signed() >> 8) as f32 / 8_388_608.0;
+        return float.to_le_bytes().to_vec();
+    }
+    bytes[4 - format.bytes()..].to_vec()
+}
+
+fn decode(format: SampleFormat, bytes: &[u8]) -> u32 {
+    let mut word = [0; 4];
+    word[4 - bytes.len()..].copy_from_slice(bytes);
+    if !format.is_float() {
+        return u32::from_le_bytes(word);
+    }
+    let scaled = f64::from(f32::from_le_bytes(word)) * 2_147_483_648.0;
+    #[expect(clippy::cast_possible_truncation, reason = "a float below 1 scaled to 32 bits")]
+    let whole = scaled as i64;
+    u32::try_from(whole & 0xFFFF_FFFF).unwrap_or(0)
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every frame, in order, unaltered; before the first of them so many frames of silence.
+    Exact {
+        /// Frames that were compared.
+        frames: u64,
+        /// Frames between the first that was on the wire after the start and the first of the tune.
+        after_frames: u64,
+    },
+    /// Something was left out or silence was put in between: the frame, and what stood there.
+    Gap(String),
+    /// A frame came that was never sent.
+    Altered(String),
+}
+
+/// Plays `frames` frames of the tune and compares what arrived at `sink`.
+///
+/// # Panics
+/// If the stream does not do what a stream does, or the sink cannot be read.
+pub fn play(system: &dyn System, mut stream: Box<dyn Stream>, sink: &Path, frames: u64) -> Outcome {
+    let format = stream.shape().playback.expect("it plays").format;
+    let begin = File::open(sink).and_then(|file| file.metadata()).expect("a sink").len();
+    let begin = begin / WIRE_FRAME_BYTES * WIRE_FRAME_BYTES;
+    stream.start().expect("it starts");
+    let mut sent = 0;
+    let mut missed = 0;
+    while sent < frames {
+        match stream.wait(system.now_ns() + LOOK_NS) {
+            Wake::Due(period) => missed += period.missed_frames,
+            Wake::Idle => continue,
+            other => panic!("{other:?}"),
+        }
+        sent += write(&mut *stream, format, sent, frames);
+    }
+    // What is on its way, in silence.
+    let until = system.now_ns() + LOOK_NS;
+    while system.now_ns() < until {
+        stream.wait(until);
+    }
+    drop(stream);
+    if missed > 0 {
+        return Outcome::Gap(format!("{missed} frames were missed"));
+    }
+    let mut file = File::open(sink).expect("a sink");
+    file.seek(SeekFrom::Start(begin)).expect("a sink that grows");
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).expect("a sink that can be read");
+    let word = |bytes: &[u8]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    let heard: Vec<[u32; 2]> =
+        bytes.chunks_exact(8).map(|frame| [word(&frame[..4]), word(&frame[4..])]).collect();
+    compare(&heard, carried(format), 0, frames)
+}
+
+/// The frames of one period, those beyond `frames` in silence; how many of the tune were written.
+fn write(stream: &mut dyn Stream, format: SampleFormat, sent: u64, frames: u64) -> u64 {
+    let mut done = 0;
+    loop {
+        let mut piece = stream.playback();
+        let count = piece.frames();
+        if count == 0 {
+            return done;
+        }
+        for channel in 0..2 {
+            let plane = piece.plane(channel);
+            for n in 0..count {
+                let frame = sent + done + u64::from(n);
+                let value = if frame < frames { tune(frame)[channel] } else { 0 };
+                let sample = plane.as_ptr().wrapping_add(n as usize * plane.step_bytes());
+                for (at, byte) in encode(format, value).into_iter().enumerate() {
+                    // SAFETY: within a sample of the piece that was lent for writing.
+                    unsafe { sample.wrapping_add(at).write(byte) };
+                }
+            }
+        }
+        stream.commit(count);
+        done += u64::from(count);
+    }
+}
+
+/// Captures at least `frames` frames of the tune, from wherever in it the source is.
+///
+/// # Panics
+/// If the stream does not do what a stream does.
+pub fn capture(system: &dyn System, mut stream: Box<dyn Stream>, frames: u64) -> Outcome {
+    let format = stream.shape().capture.expect("it captures").format;
+    stream.start().expect("it starts");
+    let mut heard = Vec::new();
+    let mut missed = 0;
+    // What was captured before the source sang into this stream is silence.
+    while (heard.iter().filter(|frame| **frame != [0, 0]).count() as u64) < frames {
+        match stream.wait(system.now_ns() + LOOK_NS) {
+            Wake::Due(period) => missed += period.missed_frames,
+            Wake::Idle => continue,
+            other => panic!("{other:?}"),
+        }
+        read(&mut *stream, format, &mut heard);
+    }
+    if missed > 0 {
+        return Outcome::Gap(format!("{missed} frames were missed"));
+    }
+    let first = heard.iter().find(|frame| **frame != [0, 0]).copied().unwrap_or_default();
+    compare(&heard, carried(format), place(first), frames)
+}
+
+fn read(stream: &mut dyn Stream, format: SampleFormat, heard: &mut Vec<[u32; 2]>) {
+    loop {
+        let piece = stream.capture();
+        let count = piece.frames();
+        if count == 0 {
+            return;
+        }
+        let sample = |channel, n: u32| {
+            let plane = piece.plane(channel);
+            let base = plane.as_ptr().wrapping_add(n as usize * plane.step_bytes());
+            // SAFETY: within a sample of the piece that was lent for reading.
+            let bytes = unsafe { std::slice::from_raw_parts(base, format.bytes()) };
+            decode(format, bytes)
+        };
+        heard.extend((0..count).map(|n| [sample(0, n), sample(1, n)]));
+        stream.release(count);
+    }
+}
+
+/// What was heard beside the tune from `place` on, in the bits that `mask` has.
+fn compare(heard: &[[u32; 2]], mask: u32, place_of_first: u64, frames: u64) -> Outcome {
+    let cut = |frame: [u32; 2]| frame.map(|sample| sample & mask);
+    let Some(first) = heard.iter().position(|frame| *frame != [0, 0]) else {
+        return Outcome::Gap("nothing but silence was heard".to_owned());
+    };
+    for n in 0..frames {
+        let expected = cut(tune(place_of_first + n));
+        let at = first + usize::try_from(n).unwrap_or(usize::MAX);
+        let Some(&found) = heard.get(at) else {
+            return Outcome::Gap(format!("only {n} of {frames} frames were heard"));
+        };
+        if found == expected {
+            continue;
+        }
+        let there = place(found);
+        // A frame of the tune that stands elsewhere is whole: something before it is missing.
+        if found == [0, 0] || found == cut(tune(there)) {
+            return Outcome::Gap(format!(
+                "frame {n} is {found:08x?}, place {there} of the tune instead of {}",
+                (place_of_first + n) % TUNE_FRAMES
+            ));
+        }
+        return Outcome::Altered(format!("frame {n} is {found:08x?} instead of {expected:08x?}"));
+    }
+    Outcome::Exact { frames, after_frames: first as u64 }
+}
+
+/// Makes attempts until one is whole. An alteration is never borne; gaps are, so many times.
+///
+/// # Panics
+/// If something was altered, or every attempt had a gap.
+pub fn exact(what: &str, attempts: u32, mut attempt: impl FnMut() -> Outcome) {
+    for n in 1..=attempts {
+        match attempt() {
+            Outcome::Exact { frames, after_frames } => {
+                println!(
+                    "{what}: {frames} frames exact, the first after {after_frames}, attempt {n}"
+                );
+                return;
+            }
+            Outcome::Gap(gap) => println!("{what}: attempt {n}: the mixer was starved: {gap}"),
+            Outcome::Altered(how) => panic!("{what}: {how}"),
+        }
+    }
+    panic!("{what}: none of {attempts} attempts was without a gap");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_frame_of_the_tune_tells_its_place() {
+        assert!((0..TUNE_FRAMES).all(|n| place(tune(n)) == n && tune(n) != [0, 0]));
+        assert_eq!(tune_bytes().len() as u64, TUNE_FRAMES * WIRE_FRAME_BYTES);
+    }
+
+    #[test]
+    fn samples_are_carried_as_far_as_their_format_reaches() {
+        let formats =
+            [SampleFormat::INT16, SampleFormat::INT24, SampleFormat::INT32, SampleFormat::FLOAT32];
+        for format in formats {
+            for value in (0..999).map(|n| tune(n)[0]) {
+                let back = decode(format, &encode(format, value));
+                assert_eq!(back, value & carried(format), "{format}");
+            }
+        }
+    }
+
+    #[test]
+    fn gaps_and_alterations_are_told_apart() {
+        let sent: Vec<[u32; 2]> = (0..100).map(tune).collect();
+        let with = |change: &dyn Fn(&mut Vec<[u32; 2]>)| {
+            let mut heard = vec![[0, 0]; 7];
+            heard.extend(&sent);
+            change(&mut heard);
+            compare(&heard, u32::MAX, 0, 100)
+        };
+        assert_eq!(with(&|_| {}), Outcome::Exact { frames: 100, after_frames: 7 });
+        let is_gap = |outcome| matches!(outcome, Outcome::Gap(_));
+        assert!(is_gap(with(&|heard| heard.truncate(50))));
+        assert!(is_gap(with(&|heard| drop(heard.drain(20..30)))));
+        assert!(is_gap(with(&|heard| heard.insert(40, [0, 0]))));
+        assert!(is_gap(with(&|heard| heard.fill([0, 0]))));
+        let is_altered = |outcome| matches!(outcome, Outcome::Altered(_));
+        assert!(is_altered(with(&|heard| heard[50][1] ^= 1)));
+        assert!(is_altered(with(&|heard| heard[50].reverse())));
+    }
+}
