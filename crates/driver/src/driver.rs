@@ -11,7 +11,7 @@ use crate::config::{Config, ConfigSource};
 use crate::crew::JOIN_NS;
 use crate::diary::Diary;
 use crate::events::Journal;
-use crate::host_client::{OutputLatch, RunState, armed};
+use crate::host_client::{Inside, OutputLatch, RunState};
 use crate::keeper::KeeperHand;
 use crate::offer::{Offer, refusal};
 use crate::rate::{self, Rates};
@@ -23,7 +23,7 @@ use barewire_abi::{
     FutureCall, Halves, HostCallbacks, IoFormat, SamplePosition,
 };
 use barewire_device::Backend;
-use barewire_engine::{OutputMode, Telemetry, latency};
+use barewire_engine::{Conduct, OutputMode, Telemetry, latency};
 use barewire_rt::{Lock, LockGuard, Role, Seqlock, System};
 use barewire_settings::LogLevel;
 use barewire_types::{Ns, RateHz};
@@ -306,14 +306,13 @@ impl Core {
         let (its_run, its_parcel) = (setup.run.clone(), parcel.clone());
         let requests = setup.crew.requests_shared();
         let core = self.clone();
+        let conduct: Arc<dyn Conduct> = Arc::new(Inside { driver: self.number, run: its_run });
         let body = move || {
-            let Some(mut engine) = its_parcel.engine.lock().take() else { return };
-            armed(|| {
-                engine.run(&its_run.stop, |result| {
-                    core.is_running.store(result.is_ok(), Ordering::Release);
-                    its_parcel.tell_started(result);
-                    requests.arm();
-                })
+            let Some(engine) = its_parcel.engine.lock().take() else { return };
+            let (engine, _) = barewire_engine::run(engine, &conduct, |result| {
+                core.is_running.store(result.is_ok(), Ordering::Release);
+                its_parcel.tell_started(result);
+                requests.arm();
             });
             *its_parcel.engine.lock() = Some(engine);
         };

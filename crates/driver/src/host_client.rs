@@ -1,9 +1,10 @@
 //! The host as the engine's client: bufferSwitch, and what outputReady tells.
 
 use crate::buffers::Bank;
+use crate::threads;
 use barewire_abi::{HostCallbacks, TimeInfo};
-use barewire_engine::{BlockTime, Client, Output};
-use barewire_rt::{Area, AreaMut, System, Woken, alarm};
+use barewire_engine::{BlockTime, Client, Conduct, Output};
+use barewire_rt::{Area, AreaMut, Role, System, Woken, alarm};
 use barewire_types::{Half, Ns};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -150,8 +151,21 @@ impl Client for HostClient {
     }
 }
 
-/// Marks the device thread as inside the loop, for the alarm.
-pub(crate) fn armed<R>(body: impl FnOnce() -> R) -> R {
-    let _inside = alarm::enter();
-    body()
+/// A run as the engine sees it: whichever thread passes, ours or a foreign library's, is the driver's device thread then, for
+/// calls that the host makes from within its callback and for the alarm.
+pub(crate) struct Inside {
+    pub(crate) driver: usize,
+    pub(crate) run: Arc<RunState>,
+}
+
+impl Conduct for Inside {
+    fn stop(&self) -> &AtomicBool {
+        &self.run.stop
+    }
+
+    fn inside(&self, passes: &mut dyn FnMut()) {
+        let _role = threads::borrow(self.driver, Role::Device);
+        let _inside = alarm::enter();
+        passes();
+    }
 }

@@ -29,6 +29,20 @@ pub(crate) fn next_driver() -> usize {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
+/// Makes this thread one of the driver's until dropped.
+pub(crate) struct Borrowed(Option<(usize, Role)>);
+
+/// Makes this thread, which may be a foreign library's, one of the driver's.
+pub(crate) fn borrow(driver: usize, role: Role) -> Borrowed {
+    Borrowed(OWN.replace(Some((driver, role))))
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        OWN.set(self.0);
+    }
+}
+
 struct Counted;
 
 impl Drop for Counted {

@@ -143,31 +143,19 @@ impl Engine {
         self.stream.stop();
     }
 
-    /// Starts, tells `started`, passes until `stop` is set (and the stream woken) or the device is lost, and stops. Device
-    /// thread.
-    pub fn run(
-        &mut self,
-        stop: &AtomicBool,
-        started: impl FnOnce(std::result::Result<(), Loss>),
-    ) -> End {
-        let result = self.start();
-        started(result);
-        if let Err(loss) = result {
-            return End::Lost(loss);
-        }
-        let end = loop {
-            if stop.load(Ordering::Acquire) {
-                break End::Stopped;
-            }
-            let until = self.links.system.now_ns().saturating_add(LOOK_NS);
-            match self.step_unless(until, stop) {
-                Flow::Continue => {}
-                Flow::Stopped => break End::Stopped,
-                Flow::Lost(loss) => break End::Lost(loss),
-            }
-        };
-        self.stop();
-        end
+    /// One pass that looks at `stop` every now and then and begins no block any more once it is set. Device thread.
+    pub(crate) fn pass(&mut self, stop: &AtomicBool) -> Flow {
+        let until = self.links.system.now_ns().saturating_add(LOOK_NS);
+        self.step_unless(until, stop)
+    }
+
+    /// The same for a period that is due now: nothing is waited for. A foreign library's thread.
+    pub(crate) fn poll(&mut self, stop: &AtomicBool) -> Flow {
+        self.step_unless(0, stop)
+    }
+
+    pub(crate) fn system(&self) -> &Arc<dyn System> {
+        &self.links.system
     }
 
     /// One pass: waits for a period at most until `until`, and moves it. Device thread.

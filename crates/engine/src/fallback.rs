@@ -4,7 +4,7 @@
 //! Its rate may be another: that is how the rate is changed while a client plays.
 
 use crate::telemetry::{EngineEvent, EventKind, Telemetry};
-use barewire_device::{Loss, Note, Period, Shape, Side, Stream, Wake};
+use barewire_device::{Clockwork, Loss, Note, Period, Shape, Side, Stream, Wake};
 use barewire_rt::{Area, AreaMut, Gate, Mailbox, System, Wake as _, Waker};
 use barewire_types::{Ns, RateHz, frames_to_ns};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -439,5 +439,11 @@ impl Stream for Fallback {
         } else if let Some(stream) = &mut self.inner {
             stream.commit(frames);
         }
+    }
+
+    /// Only while the device is there and in time: the timer needs a thread of our own.
+    fn clockwork(&self) -> Option<Arc<dyn Clockwork>> {
+        let stream = self.inner.as_ref().filter(|_| self.running && !self.ticking)?;
+        stream.clockwork()
     }
 }

@@ -12,6 +12,7 @@
 
 mod choice;
 mod client;
+mod conduct;
 mod engine;
 mod fallback;
 mod fifo;
@@ -29,6 +30,7 @@ mod telemetry;
 mod timeline;
 
 pub use client::{BlockTime, Client, Output};
+pub use conduct::{Conduct, run};
 pub use engine::{End, Engine, Flow, Links};
 pub use fallback::{Fallback, FallbackControl};
 pub use guests::Guests;

@@ -1,9 +1,13 @@
 //! One connection to the server: its ports, and what it says of the hardware. Control threads only.
 
-use crate::library::{self, Jack, LatencyRange, RawClient, RawPort};
+use crate::Wiring;
+use crate::library::{self, Jack, LatencyRange, Libraries, RawClient, RawPort};
 use barewire_types::{Error, ErrorKind, RateHz, Result};
 use std::ffi::{CStr, CString, c_char, c_ulong};
 use std::ptr;
+
+/// Channels of a loop that has no hardware.
+const LOOP_CHANNELS: u16 = 2;
 
 /// A connection; closed when dropped.
 pub(crate) struct Client {
@@ -21,8 +25,8 @@ impl Client {
     ///
     /// # Errors
     /// `NotFound` if there is no libjack, or no server runs.
-    pub(crate) fn connect() -> Result<Self> {
-        let libraries = library::libraries();
+    pub(crate) fn connect(libraries: Libraries) -> Result<Self> {
+        let libraries = libraries();
         for jack in libraries {
             let mut status = 0;
             let (name, options) = (c"Barewire", library::NO_START_SERVER);
@@ -52,8 +56,24 @@ impl Client {
         unsafe { (self.jack.buffer_size)(self.raw) }
     }
 
+    /// The names of the ports that ours of one direction are to be connected with, in their order.
+    pub(crate) fn others(&self, direction: c_ulong, wiring: &Wiring) -> Vec<CString> {
+        let named = |names: &[String]| {
+            names.iter().filter_map(|name| CString::new(name.as_str()).ok()).collect()
+        };
+        match wiring {
+            Wiring::Physical => self.physical(direction),
+            Wiring::Named { captures, plays } => {
+                named(if direction == library::IS_OUTPUT { captures } else { plays })
+            }
+            Wiring::Loop => {
+                (1..=LOOP_CHANNELS).filter_map(|n| CString::new(format!("loop {n}")).ok()).collect()
+            }
+        }
+    }
+
     /// The names of the hardware's ports of one direction, as the server sees it.
-    pub(crate) fn physical(&self, direction: c_ulong) -> Vec<CString> {
+    fn physical(&self, direction: c_ulong) -> Vec<CString> {
         let flags = direction | library::IS_PHYSICAL;
         // SAFETY: the client is open; the strings end with zeros or are null, which means all.
         let list =

@@ -1,14 +1,11 @@
 //! What the server offers, without opening a stream: one device, whose ports are the hardware's.
 
 use crate::client::Client;
-use crate::library::{IS_INPUT, IS_OUTPUT};
+use crate::library::{IS_INPUT, IS_OUTPUT, Libraries};
 use crate::{DEVICE, NAME, Wiring};
 use barewire_device::{Caps, Channels, DeviceId, DeviceInfo, Note, NoteKind, Periods};
 use barewire_types::SampleFormat;
 use std::ffi::CString;
-
-/// Channels of a loop that has no hardware.
-pub(crate) const LOOP_CHANNELS: u16 = 2;
 
 /// What JACK costs, in a sentence.
 pub(crate) fn cost() -> Note {
@@ -18,8 +15,8 @@ pub(crate) fn cost() -> Note {
 }
 
 /// The server's hardware, if a server runs and has any.
-pub(crate) fn devices(wiring: Wiring) -> Option<DeviceInfo> {
-    let client = Client::connect().ok()?;
+pub(crate) fn devices(libraries: Libraries, wiring: &Wiring) -> Option<DeviceInfo> {
+    let client = Client::connect(libraries).ok()?;
     let (rate, period_frames) = (client.rate()?, client.period_frames());
     let caps = |names: Vec<String>| {
         let most = u16::try_from(names.len()).unwrap_or(u16::MAX);
@@ -37,8 +34,11 @@ pub(crate) fn devices(wiring: Wiring) -> Option<DeviceInfo> {
         })
     };
     // What the hardware captures leaves the server's ports as output, and the other way round.
-    let (capture, playback) = (names(&client, IS_OUTPUT, wiring), names(&client, IS_INPUT, wiring));
-    let (capture, playback) = (caps(capture), caps(playback));
+    let names = |direction| -> Vec<String> {
+        let text = |name: CString| name.to_string_lossy().into_owned();
+        client.others(direction, wiring).into_iter().map(text).collect()
+    };
+    let (capture, playback) = (caps(names(IS_OUTPUT)), caps(names(IS_INPUT)));
     if capture.is_none() && playback.is_none() {
         return None;
     }
@@ -50,14 +50,4 @@ pub(crate) fn devices(wiring: Wiring) -> Option<DeviceInfo> {
         is_default: true,
         notes: vec![cost()],
     })
-}
-
-fn names(client: &Client, direction: std::ffi::c_ulong, wiring: Wiring) -> Vec<String> {
-    match wiring {
-        Wiring::Loop => (1..=LOOP_CHANNELS).map(|n| format!("loop {n}")).collect(),
-        Wiring::Physical => {
-            let text = |name: CString| name.to_string_lossy().into_owned();
-            client.physical(direction).into_iter().map(text).collect()
-        }
-    }
 }

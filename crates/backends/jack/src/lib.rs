@@ -8,11 +8,14 @@
 
 mod client;
 mod enumerate;
+#[cfg(test)]
+mod fake;
 mod library;
 mod open;
 mod stream;
 mod turn;
 
+use crate::library::Libraries;
 use barewire_device::{Backend, DeviceInfo, OpenRequest, Stream};
 use barewire_rt::System;
 use barewire_types::Result;
@@ -25,30 +28,38 @@ pub const NAME: &str = "jack";
 pub const DEVICE: &str = "system";
 
 /// What the ports of a stream are connected with when it starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Wiring {
     /// With the hardware's ports, in their order.
     #[default]
     Physical,
     /// Outputs with the inputs of the same number, for measuring and tests.
     Loop,
+    /// With the ports of these names, whoever has them.
+    Named {
+        /// What our inputs are connected with.
+        captures: Vec<String>,
+        /// What our outputs are connected with.
+        plays: Vec<String>,
+    },
 }
 
 /// The JACK server that this user can reach.
 pub struct JackBackend {
     system: Arc<dyn System>,
     wiring: Wiring,
+    libraries: Libraries,
 }
 
 impl JackBackend {
     /// The server's hardware.
     pub fn new(system: Arc<dyn System>) -> Self {
-        Self { system, wiring: Wiring::default() }
+        Self::with_wiring(system, Wiring::default())
     }
 
     /// The server, with ports connected in another way.
     pub fn with_wiring(system: Arc<dyn System>, wiring: Wiring) -> Self {
-        Self { system, wiring }
+        Self { system, wiring, libraries: library::libraries }
     }
 }
 
@@ -58,10 +69,10 @@ impl Backend for JackBackend {
     }
 
     fn devices(&self) -> Result<Vec<DeviceInfo>> {
-        Ok(enumerate::devices(self.wiring).into_iter().collect())
+        Ok(enumerate::devices(self.libraries, &self.wiring).into_iter().collect())
     }
 
     fn open(&self, request: &OpenRequest) -> Result<Box<dyn Stream>> {
-        open::open(&self.system, self.wiring, request)
+        open::open(&self.system, self.libraries, &self.wiring, request)
     }
 }

@@ -48,7 +48,7 @@ macro_rules! functions {
         pub(crate) struct Jack {
             $(pub(crate) $name: $type,)*
             /// Never unloaded: its threads may run its code after the last connection is closed.
-            _library: std::mem::ManuallyDrop<Library>,
+            pub(crate) _library: Option<std::mem::ManuallyDrop<Library>>,
         }
 
         impl Jack {
@@ -57,7 +57,7 @@ macro_rules! functions {
                     // SAFETY: the symbol's type is the one that JACK's documentation gives.
                     let $name = *unsafe { library.get::<$type>($symbol) }.ok()?;
                 )*
-                Some(Self { $($name,)* _library: std::mem::ManuallyDrop::new(library) })
+                Some(Self { $($name,)* _library: Some(std::mem::ManuallyDrop::new(library)) })
             }
         }
     };
@@ -100,6 +100,9 @@ fn places() -> Vec<PathBuf> {
     }
     places
 }
+
+/// Where libraries come from: this machine, or a test.
+pub(crate) type Libraries = fn() -> &'static [Jack];
 
 /// All libraries that there are, the loader's own choice first.
 pub(crate) fn libraries() -> &'static [Jack] {

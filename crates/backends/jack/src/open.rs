@@ -1,9 +1,9 @@
 //! From a request to an active connection whose ports are wired.
 
 use crate::client::Client;
-use crate::enumerate::{LOOP_CHANNELS, cost};
-use crate::library::{CAPTURE_LATENCY, IS_INPUT, IS_OUTPUT, PLAYBACK_LATENCY};
-use crate::stream::{Hands, JackStream};
+use crate::enumerate::cost;
+use crate::library::{CAPTURE_LATENCY, IS_INPUT, IS_OUTPUT, Libraries, PLAYBACK_LATENCY};
+use crate::stream::{Hands, JackStream, Works};
 use crate::turn::{Port, Turn};
 use crate::{DEVICE, NAME, Wiring};
 use barewire_device::{Layout, Note, NoteKind, OpenRequest, Shape, Side, SideRequest, Stream};
@@ -19,7 +19,8 @@ use std::sync::atomic::Ordering;
 /// Those of [`barewire_device::Backend::open`].
 pub(crate) fn open(
     system: &Arc<dyn System>,
-    wiring: Wiring,
+    libraries: Libraries,
+    wiring: &Wiring,
     request: &OpenRequest,
 ) -> Result<Box<dyn Stream>> {
     if request.id.backend() != NAME || request.id.rest() != DEVICE {
@@ -32,18 +33,18 @@ pub(crate) fn open(
             Error::new(ErrorKind::InvalidArgument, text).remedy("ask for inputs, outputs or both")
         );
     }
-    let client = Client::connect()?;
+    let client = Client::connect(libraries)?;
     let rate = rate(&client, request)?;
     let period_frames = client.period_frames();
-    let hardware = (client.physical(IS_OUTPUT), client.physical(IS_INPUT));
-    let capture = side(request.capture, count(&hardware.0, wiring), "inputs")?;
-    let playback = side(request.playback, count(&hardware.1, wiring), "outputs")?;
+    let others = (client.others(IS_OUTPUT, wiring), client.others(IS_INPUT, wiring));
+    let capture = side(request.capture, count(&others.0), "inputs")?;
+    let playback = side(request.playback, count(&others.1), "outputs")?;
     let ports = (ports(&client, capture, IS_INPUT)?, ports(&client, playback, IS_OUTPUT)?);
     let memory = (memory(capture, period_frames)?, memory(playback, period_frames)?);
     let turn = Arc::new(Turn::new(system, &client, rate, memory, ports));
     activate(&client, &turn)?;
     let mut notes = vec![cost()];
-    wire(&client, &turn, &hardware, wiring, &mut notes);
+    wire(&client, &turn, &others, wiring, &mut notes);
     if period_frames != request.period_frames {
         let text = format!(
             "the JACK server moves {period_frames} frames at a time instead of {}",
@@ -59,10 +60,11 @@ pub(crate) fn open(
         max_period_frames: period_frames,
         steady: true,
         prefill_frames: if playback.is_some() { period_frames } else { 0 },
-        latency: latency(&client, &hardware, (capture, playback), wiring),
+        latency: latency(&client, &others, (capture, playback), wiring),
     };
+    let works = Arc::new(Works(turn.clone()));
     let hands = Hands::default();
-    Ok(Box::new(JackStream { _client: client, turn, shape, notes, hands }))
+    Ok(Box::new(JackStream { _client: client, turn, shape, notes, hands, works }))
 }
 
 fn rate(client: &Client, request: &OpenRequest) -> Result<RateHz> {
@@ -78,11 +80,8 @@ fn rate(client: &Client, request: &OpenRequest) -> Result<RateHz> {
     }
 }
 
-fn count(hardware: &[CString], wiring: Wiring) -> u16 {
-    match wiring {
-        Wiring::Loop => LOOP_CHANNELS,
-        Wiring::Physical => u16::try_from(hardware.len()).unwrap_or(u16::MAX),
-    }
+fn count(names: &[CString]) -> u16 {
+    u16::try_from(names.len()).unwrap_or(u16::MAX)
 }
 
 fn side(wanted: Option<SideRequest>, there: u16, word: &str) -> Result<Option<Side>> {
@@ -142,20 +141,20 @@ fn activate(client: &Client, turn: &Arc<Turn>) -> Result<()> {
 fn wire(
     client: &Client,
     turn: &Turn,
-    hardware: &(Vec<CString>, Vec<CString>),
-    wiring: Wiring,
+    others: &(Vec<CString>, Vec<CString>),
+    wiring: &Wiring,
     notes: &mut Vec<Note>,
 ) {
     let mut refused = 0;
-    if wiring == Wiring::Loop {
+    if *wiring == Wiring::Loop {
         for (output, input) in turn.playback_ports.iter().zip(&turn.capture_ports) {
             refused += usize::from(!client.wire(client.name_of(output.0), client.name_of(input.0)));
         }
     } else {
-        for (port, theirs) in turn.capture_ports.iter().zip(&hardware.0) {
+        for (port, theirs) in turn.capture_ports.iter().zip(&others.0) {
             refused += usize::from(!client.wire(theirs.as_ptr(), client.name_of(port.0)));
         }
-        for (port, theirs) in turn.playback_ports.iter().zip(&hardware.1) {
+        for (port, theirs) in turn.playback_ports.iter().zip(&others.1) {
             refused += usize::from(!client.wire(client.name_of(port.0), theirs.as_ptr()));
         }
     }
@@ -167,20 +166,20 @@ fn wire(
 
 fn latency(
     client: &Client,
-    hardware: &(Vec<CString>, Vec<CString>),
+    others: &(Vec<CString>, Vec<CString>),
     sides: (Option<Side>, Option<Side>),
-    wiring: Wiring,
+    wiring: &Wiring,
 ) -> Latency {
     let greatest = |ports: &[CString], side: Option<Side>, mode| {
         let count = usize::from(Shape::channels(side));
-        let ports = ports.iter().take(if wiring == Wiring::Loop { 0 } else { count });
+        let ports = ports.iter().take(if *wiring == Wiring::Loop { 0 } else { count });
         ports.map(|port| client.latency(port, mode)).max().unwrap_or(0)
     };
     // The server counts from the beginning of a cycle, as positions here do: a captured period is already over then.
     let period = client.period_frames();
     Latency {
-        input_frames: greatest(&hardware.0, sides.0, CAPTURE_LATENCY).saturating_sub(period),
-        output_frames: greatest(&hardware.1, sides.1, PLAYBACK_LATENCY),
+        input_frames: greatest(&others.0, sides.0, CAPTURE_LATENCY).saturating_sub(period),
+        output_frames: greatest(&others.1, sides.1, PLAYBACK_LATENCY),
     }
 }
 
@@ -228,6 +227,6 @@ unsafe extern "C" fn sample_rate(rate_hz: u32, place: *mut c_void) -> c_int {
 
 unsafe extern "C" fn xrun(place: *mut c_void) -> c_int {
     // SAFETY: the place of `activate`.
-    unsafe { turn(place) }.xruns.fetch_add(1, Ordering::AcqRel);
+    unsafe { turn(place) }.notices.fetch_add(1, Ordering::AcqRel);
     0
 }

@@ -16,6 +16,7 @@ pub(crate) struct JackStream {
     pub(crate) shape: Shape,
     pub(crate) notes: Vec<Note>,
     pub(crate) hands: Hands,
+    pub(crate) works: Arc<Works>,
 }
 
 /// Where a run is.
@@ -93,7 +94,8 @@ impl Stream for JackStream {
         if let Some(loss) = self.loss() {
             return Err(loss);
         }
-        self.hands = Hands { running: true, ..Hands::default() };
+        // The server's times are told in microseconds, and may so lie before the start.
+        self.hands = Hands { running: true, at_ns: self.turn.system.now_ns(), ..Hands::default() };
         self.turn.begin();
         Ok(())
     }
@@ -112,7 +114,7 @@ impl Stream for JackStream {
         if !self.hands.running {
             return Wake::Stopped;
         }
-        self.finish_if_own();
+        self.finish();
         loop {
             if let Some(loss) = self.loss() {
                 return Wake::Lost(loss);
@@ -169,14 +171,8 @@ impl Stream for JackStream {
     }
 
     fn clockwork(&self) -> Option<Arc<dyn Clockwork>> {
-        Some(Arc::new(Works(self.turn.clone())))
-    }
-}
-
-impl JackStream {
-    /// What the cycle before left: a step's cycle was answered by libjack's thread itself.
-    fn finish_if_own(&mut self) {
-        self.finish();
+        let works = self.works.clone();
+        (self.hands.running && self.hands.lost.is_none()).then_some(works as Arc<dyn Clockwork>)
     }
 }
 
@@ -187,11 +183,12 @@ impl Drop for JackStream {
 }
 
 /// libjack's thread as the one that runs the cycle.
-struct Works(Arc<Turn>);
+pub(crate) struct Works(pub(crate) Arc<Turn>);
 
 impl Clockwork for Works {
     fn run(&self, step: Step) -> Result<()> {
         drop(self.0.exchange_step(Some(step)));
+        self.0.step_now();
         Ok(())
     }
 

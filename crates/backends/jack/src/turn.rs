@@ -40,9 +40,14 @@ pub(crate) struct Turn {
     /// Frames lost since the start, before the cycle asked.
     pub(crate) missed: AtomicU64,
     pub(crate) at_ns: AtomicU64,
-    /// The server's own count.
-    pub(crate) xruns: AtomicU32,
-    xruns_seen: AtomicU32,
+    /// What the server's count of frames says when the next cycle begins, if nothing is lost.
+    next_frame: AtomicU32,
+    /// The earliest moment at which the last cycle could have been called.
+    schedule_ns: AtomicU64,
+    /// Xruns that the server told of and that were not looked into yet.
+    pub(crate) notices: AtomicU32,
+    /// Frames told as lost which the server's count has not jumped over yet.
+    owed: AtomicU32,
     restart: AtomicBool,
     /// `System::now_ns` minus libjack's time.
     pub(crate) clock_offset_ns: AtomicI64,
@@ -91,8 +96,10 @@ impl Turn {
             position: AtomicU64::new(0),
             missed: AtomicU64::new(0),
             at_ns: AtomicU64::new(0),
-            xruns: AtomicU32::new(0),
-            xruns_seen: AtomicU32::new(0),
+            next_frame: AtomicU32::new(0),
+            schedule_ns: AtomicU64::new(0),
+            notices: AtomicU32::new(0),
+            owed: AtomicU32::new(0),
             restart: AtomicBool::new(true),
             clock_offset_ns: AtomicI64::new(0),
             step: AtomicPtr::new(ptr::null_mut()),
@@ -108,7 +115,6 @@ impl Turn {
         self.position.store(0, Ordering::Relaxed);
         self.missed.store(0, Ordering::Relaxed);
         self.answered.store(self.asked.load(Ordering::Acquire), Ordering::Release);
-        self.xruns_seen.store(self.xruns.load(Ordering::Relaxed), Ordering::Relaxed);
         self.restart.store(true, Ordering::Release);
         self.running.store(true, Ordering::Release);
     }
@@ -186,7 +192,12 @@ impl Turn {
         }
     }
 
-    /// When this cycle began, and what the server lost before it.
+    /// When this cycle began, and what was lost before it.
+    ///
+    /// What the server skips of its own accord it adds to its count of frames, exactly, in the cycle after. It does not when it
+    /// was itself kept from running (JACK2 1.9.21, dummy driver, suspended for 120 ms): then only the notice of an xrun comes,
+    /// some cycles later and on another thread, and the clock tells how long it was. Notices come also where the server was
+    /// late by less than a period, which costs nothing.
     fn observe(&self, frames: u32) {
         let (mut frame, mut now_us, mut next_us, mut period_us) = (0, 0, 0, 0.0);
         let client = self.client.load(Ordering::Relaxed);
@@ -200,28 +211,64 @@ impl Turn {
                 &raw mut period_us,
             )
         };
+        let is_told = told == 0 && now_us > 0;
         let offset = self.clock_offset_ns.load(Ordering::Relaxed);
-        let at = (now_us * 1000).saturating_add_signed(offset);
         let now = self.system.now_ns();
         // The server's time is filtered, and may so lie some microseconds ahead.
-        let at = if told == 0 && now_us > 0 { at.min(now) } else { now };
-        let before = self.at_ns.swap(at, Ordering::Relaxed);
-        let xruns = self.xruns.load(Ordering::Acquire);
-        let had_xrun = self.xruns_seen.swap(xruns, Ordering::Relaxed) != xruns;
-        if self.restart.swap(false, Ordering::AcqRel) || !had_xrun {
+        let at = (now_us * 1000).saturating_add_signed(offset).min(now);
+        self.at_ns.store(if is_told { at } else { now }, Ordering::Relaxed);
+        let expected = self.next_frame.swap(frame.wrapping_add(frames), Ordering::Relaxed);
+        // More than half the range is a step back: a server that counts anew.
+        let jump =
+            Some(frame.wrapping_sub(expected)).filter(|&jump| is_told && jump <= u32::MAX / 2);
+        if self.restart.swap(false, Ordering::AcqRel) {
+            self.owed.store(0, Ordering::Relaxed);
+            self.schedule_ns.store(now, Ordering::Relaxed);
+            self.notices.store(0, Ordering::Relaxed);
             return;
         }
-        let passed = ns_to_frames(at.saturating_sub(before), self.rate);
-        self.lose(passed.saturating_sub(frames.into()).max(1));
+        let jump = jump.unwrap_or(0);
+        // A cycle that we gave up was told as lost then.
+        let owed = self.owed.load(Ordering::Relaxed).min(jump);
+        self.owed.fetch_sub(owed, Ordering::Relaxed);
+        let late = self.behind(now, frames + jump);
+        self.lose(u64::from(jump - owed) + late);
+    }
+
+    /// Frames by which the cycle that begins `now`, `frames` after the one before, lies behind the earliest moment at which it
+    /// could have come, if the server has told of an xrun; 0 if that is less than a cycle, or without a word of the server's:
+    /// a thread that merely was woken late makes up for it.
+    fn behind(&self, now: Ns, frames: u32) -> u64 {
+        /// How fast the earliest moment follows a server whose clock is slower than ours.
+        const LEAK: u64 = 256;
+        let period_ns = frames_to_ns(self.period_frames.into(), self.rate);
+        let due = self.schedule_ns.load(Ordering::Relaxed) + frames_to_ns(frames.into(), self.rate);
+        let late_ns = now.saturating_sub(due);
+        if late_ns < period_ns {
+            self.schedule_ns.store(due.min(now) + late_ns / LEAK, Ordering::Relaxed);
+            self.notices.store(0, Ordering::Relaxed);
+            return 0;
+        }
+        if self.notices.swap(0, Ordering::AcqRel) == 0 {
+            self.schedule_ns.store(due, Ordering::Relaxed);
+            return 0;
+        }
+        let late = ns_to_frames(late_ns, self.rate);
+        self.schedule_ns.store(due + frames_to_ns(late, self.rate), Ordering::Relaxed);
+        late
     }
 
     fn lose(&self, frames: u64) {
+        if frames == 0 {
+            return;
+        }
         self.position.fetch_add(frames, Ordering::Relaxed);
         self.missed.fetch_add(frames, Ordering::Release);
     }
 
     /// One cycle, on libjack's thread.
     pub(crate) fn process(&self, frames: u32) {
+        self.observe(frames);
         if !self.running.load(Ordering::Acquire)
             || frames != self.period_frames
             || self.changed.load(Ordering::Acquire)
@@ -229,7 +276,6 @@ impl Turn {
             self.silence(frames);
             return;
         }
-        self.observe(frames);
         let asked = self.asked.load(Ordering::Relaxed);
         if self.answered.load(Ordering::Acquire) != asked {
             // The cycle before is still being worked on, and has the memory.
@@ -257,7 +303,19 @@ impl Turn {
         if self.answered.load(Ordering::Acquire) == cycle {
             self.deliver(frames);
         } else {
+            // Whatever is written now will not be heard.
             self.silence(frames);
+            self.owed.fetch_add(frames, Ordering::Relaxed);
+            self.lose(frames.into());
+        }
+    }
+
+    /// Lets the step work on a cycle that was asked before it was there, so that libjack's thread does not wait for anybody
+    /// else. Control thread.
+    pub(crate) fn step_now(&self) {
+        let asked = self.asked.load(Ordering::Acquire);
+        if asked != self.answered.load(Ordering::Acquire) {
+            self.call_step(asked);
         }
     }
 

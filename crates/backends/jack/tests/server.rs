@@ -9,52 +9,50 @@
     reason = "a test may stop the world"
 )]
 
-use barewire_device::contract::{Bench, check_some};
-use barewire_device::{Backend, DeviceId, Loss, OpenRequest, SideRequest, Stream, Wake};
-use barewire_jack::{DEVICE, JackBackend, NAME, Wiring};
+mod rig;
+
+use barewire_device::contract::{Bench, Report, check_some};
+use barewire_device::{Backend, Loss, Wake};
+use barewire_engine::EventKind;
+use barewire_jack::{JackBackend, Wiring};
 use barewire_rt::{RealSystem, System};
-use barewire_types::{ErrorKind, RateHz};
+use barewire_types::ErrorKind;
+use rig::engine::Running;
+use rig::{PERIOD_FRAMES, SECOND_NS, exchange, next, request};
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 const VARIABLE: &str = "JACK_DEFAULT_SERVER";
-const PERIOD_FRAMES: u32 = 256;
-const SECOND_NS: u64 = 1_000_000_000;
 
 /// Runs the tests below with a server's name of their own.
 #[test]
 fn on_a_real_server() {
-    let is_there = Command::new("jackd").arg("--version").stdout(Stdio::null()).status().is_ok();
-    if !is_there {
-        assert!(std::env::var_os("BAREWIRE_ALL").is_none(), "jackd is not installed");
-        println!("SKIPPED: jackd is not installed (Debian package jackd2)");
-        return;
+    if rig::are_there(&[("jackd", "jackd2")]) {
+        let name = format!("barewire-test-{}", std::process::id());
+        rig::run_ignored(&[(VARIABLE, Path::new(&name))]);
     }
-    let name = format!("barewire-test-{}", std::process::id());
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--ignored", "--test-threads=1", "--nocapture"]).env(VARIABLE, name);
-    assert!(command.status().unwrap().success(), "see above");
 }
 
 /// A running server; killed when dropped.
-struct Server(Child);
+struct Server {
+    child: Child,
+    log: PathBuf,
+}
 
 impl Server {
     fn start(rate_hz: u32) -> Self {
         let name = std::env::var(VARIABLE).expect("started by `on_a_real_server`");
         let (rate, period) = (rate_hz.to_string(), PERIOD_FRAMES.to_string());
+        let log = std::env::temp_dir().join(format!("{name}.log"));
+        let words = File::create(&log).unwrap();
         let mut command = Command::new("jackd");
-        command.args(["-n", &name, "-r", "-d", "dummy", "-r", &rate, "-p", &period]);
-        let server = Self(
-            command
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .stdin(Stdio::null())
-                .spawn()
-                .unwrap(),
-        );
+        command.args(["-n", &name, "-R", "-P", "10", "-d", "dummy", "-r", &rate, "-p", &period]);
+        command.stdout(words.try_clone().unwrap()).stderr(words).stdin(Stdio::null());
+        let server = Self { child: command.spawn().unwrap(), log };
         let begin = Instant::now();
         while backend().devices().unwrap().is_empty() {
             assert!(begin.elapsed() < Duration::from_secs(20), "jackd does not answer");
@@ -62,12 +60,30 @@ impl Server {
         }
         server
     }
+
+    /// Suspends the server for a while.
+    fn pause(&self, length: Duration) {
+        let signal = |name: &str| {
+            let id = self.child.id().to_string();
+            assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+        };
+        signal("-STOP");
+        std::thread::sleep(length);
+        signal("-CONT");
+    }
+
+    /// The xruns in the server's own words.
+    fn own_xruns(&self) -> usize {
+        let text = std::fs::read_to_string(&self.log).unwrap();
+        text.lines().filter(|line| line.contains("XRun")).count()
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_file(&self.log);
     }
 }
 
@@ -75,59 +91,11 @@ fn backend() -> JackBackend {
     JackBackend::with_wiring(RealSystem::new(), Wiring::Loop)
 }
 
-fn request() -> OpenRequest {
-    let side = Some(SideRequest { channels: 2, format: None });
-    OpenRequest {
-        id: DeviceId::new(NAME, DEVICE),
-        rate: RateHz::DAT,
-        capture: side,
-        playback: side,
-        period_frames: PERIOD_FRAMES,
-    }
-}
-
-/// The n-th number of a sequence that tells its place and needs all 24 bits.
-fn number(n: u32) -> f32 {
-    let bits = n.wrapping_mul(0x9E_37_79) & 0xFF_FF_FF;
-    (bits.cast_signed() - 0x80_00_00) as f32 / 8_388_608.0
-}
-
-/// Writes numbers from `next` on to the first channel; gives what the first channel captured.
-fn exchange(stream: &mut dyn Stream, next: &mut u32) -> Vec<f32> {
-    let area = stream.capture();
-    let plane = area.plane(0);
-    let frames = area.frames();
-    let at = |n: u32| plane.as_ptr().wrapping_add(n as usize * plane.step_bytes()).cast::<f32>();
-    // SAFETY: the sample lies within the piece that was lent.
-    let captured = (0..frames).map(|n| unsafe { at(n).read() }).collect();
-    stream.release(frames);
-    let mut area = stream.playback();
-    let frames = area.frames();
-    let plane = area.plane(0);
-    for n in 0..frames {
-        let place = plane.as_ptr().wrapping_add(n as usize * plane.step_bytes()).cast::<f32>();
-        // SAFETY: the sample lies within the piece that was lent.
-        unsafe { place.write(number(*next)) };
-        *next += 1;
-    }
-    stream.commit(frames);
-    captured
-}
-
-/// The next period, idle wake-ups aside.
-fn next(system: &dyn System, stream: &mut dyn Stream) -> Wake {
-    let end = system.now_ns() + 5 * SECOND_NS;
-    loop {
-        match stream.wait(system.now_ns() + SECOND_NS) {
-            Wake::Idle if system.now_ns() < end => {}
-            other => return other,
-        }
-    }
-}
-
 #[test]
 #[ignore = "run by `on_a_real_server`"]
 fn the_contract_is_kept() {
+    /// A rule that a busy machine upset is tried again so often.
+    const TRIES: u32 = 5;
     let _server = Server::start(48_000);
     let make = || Bench {
         system: RealSystem::new(),
@@ -137,102 +105,163 @@ fn the_contract_is_kept() {
         is_looped: true,
         unplug: None,
     };
-    // What a machine's load can upset is left to the tests below, which allow for xruns.
-    let timed =
-        ["position-follows-clock", "xrun-counted", "latency-as-stated", "unread-is-dropped"];
-    let report = check_some(&make, |rule| !timed.contains(&rule));
+    let mut report = check_some(&make, |_| true);
+    // Rules that a machine's load can upset: they hold if the machine leaves them in peace once. The server in simulated
+    // time (src/fake) keeps them at the first try.
+    let upset: Vec<&'static str> = [
+        "position-follows-clock",
+        "xrun-counted",
+        "latency-as-stated",
+        "unread-is-dropped",
+        "past-deadline-polls",
+        "deadline-kept",
+    ]
+    .into_iter()
+    .filter(|rule| !report.kept.contains(rule))
+    .collect();
+    for rule in upset {
+        let again = (0..TRIES).map(|_| check_some(&make, |name| name == rule));
+        let report_of = |last: Option<Report>| last.unwrap_or_default();
+        let mut last = None;
+        for one in again {
+            let kept = one.broken.is_empty() && one.not_tried.is_empty();
+            last = Some(one);
+            if kept {
+                break;
+            }
+        }
+        let last = report_of(last);
+        report.broken.retain(|finding| finding.rule != rule);
+        report.not_tried.retain(|(name, _)| *name != rule);
+        report.broken.extend(last.broken);
+        report.not_tried.extend(last.not_tried);
+        report.kept.extend(last.kept);
+    }
     println!("{report}");
     assert!(report.broken.is_empty());
+    // What nobody hears or can unplug here is tried in simulated time, as are the two that need a run without an xrun, which
+    // a busy machine may not give.
+    let elsewhere = [
+        "lost-for-good",
+        "prefill-heard",
+        "heard-exactly",
+        "unwritten-is-silence",
+        "xrun-resumes-on-a-frame",
+    ];
+    let busy = ["latency-as-stated", "unread-is-dropped"];
+    let not_tried: Vec<&str> = report.not_tried.iter().map(|(rule, _)| *rule).collect();
+    assert!(elsewhere.iter().all(|rule| not_tried.contains(rule)), "{not_tried:?}");
+    let unexpected =
+        not_tried.iter().find(|rule| !elsewhere.contains(rule) && !busy.contains(rule));
+    assert_eq!(unexpected, None);
 }
 
 #[test]
 #[ignore = "run by `on_a_real_server`"]
-fn twenty_four_bits_come_back_untouched_one_period_later() {
+fn twenty_four_bits_come_back_untouched() {
     let _server = Server::start(48_000);
-    let system = RealSystem::new();
     let mut stream = backend().open(&request()).unwrap();
-    stream.start().unwrap();
-    let (mut sent, mut heard) = (0, Vec::new());
-    let mut misses = 0;
-    while heard.len() < 96_000 {
-        let Wake::Due(period) = next(&*system, &mut *stream) else { panic!("no period") };
-        misses += u32::from(period.missed_frames > 0);
-        heard.extend(exchange(&mut *stream, &mut sent));
-    }
-    // Silence until the first committed frame, then all frames in their order; an xrun leaves out whole periods.
-    let period = PERIOD_FRAMES as usize;
-    let mut expected = 0;
-    let mut gaps = 0;
-    for block in heard.chunks_exact(period).skip(1) {
-        let silent = block.iter().all(|&sample| sample == 0.0);
-        let begins = (expected..=sent).step_by(period).find(|&n| number(n) == block[0]);
-        if silent || begins != Some(expected) {
-            gaps += 1;
-        }
-        let Some(begin) = begins.filter(|_| !silent) else { continue };
-        assert!((begin..).zip(block).all(|(n, &sample)| number(n).to_bits() == sample.to_bits()));
-        expected = begin + PERIOD_FRAMES;
-    }
-    println!("{gaps} gaps, {misses} xruns told");
-    assert!(gaps <= 2 * misses, "{gaps} gaps, but {misses} xruns told");
+    rig::send_round(&*RealSystem::new(), &mut *stream, 96_000);
 }
 
 #[test]
 #[ignore = "run by `on_a_real_server`"]
 fn libjacks_own_thread_runs_the_cycle() {
     let _server = Server::start(48_000);
-    let system = RealSystem::new();
-    let mut stream = backend().open(&request()).unwrap();
-    let works = stream.clockwork().unwrap();
-    let cycles = Arc::new(AtomicU32::new(0));
-    let (counted, mut sent) = (cycles.clone(), 0);
-    let here = std::thread::current().id();
-    stream.start().unwrap();
-    works
-        .run(Box::new(move || {
-            if std::thread::current().id() != here && matches!(stream.wait(0), Wake::Due(_)) {
-                exchange(&mut *stream, &mut sent);
-                counted.fetch_add(1, Ordering::SeqCst);
-            }
-            true
-        }))
-        .unwrap();
-    let begin = Instant::now();
-    while cycles.load(Ordering::SeqCst) < 100 {
-        assert!(begin.elapsed() < Duration::from_secs(20), "{cycles:?} cycles");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let step = works.end(system.now_ns() + SECOND_NS);
-    assert!(step.is_some(), "the step comes back");
-    let then = cycles.load(Ordering::SeqCst);
+    let running = Running::start(backend().open(&request()).unwrap());
+    running.await_blocks(true, 300);
+    let (own, foreign) = (&running.notes.own, &running.notes.foreign);
+    let (own, foreign) = (own.load(Ordering::Relaxed), foreign.load(Ordering::Relaxed));
+    // How many are ours depends on how often this machine lets the server stand still; in simulated time there are none.
+    println!("{foreign} blocks on libjack's thread, {own} on ours");
+    let notes = running.notes.clone();
+    running.stop();
+    let then = notes.foreign.load(Ordering::Relaxed);
     std::thread::sleep(Duration::from_millis(50));
-    assert_eq!(cycles.load(Ordering::SeqCst), then, "and is not called any more");
+    assert_eq!(notes.foreign.load(Ordering::Relaxed), then, "stopped is stopped");
 }
 
 #[test]
 #[ignore = "run by `on_a_real_server`"]
-fn a_server_killed_fifty_times_is_lost_and_found_fifty_times() {
+fn xruns_are_those_that_the_server_counts() {
+    /// Longer than what a busy machine adds, and shorter than the pauses.
+    const LEAST_US: u64 = 60_000;
+    const PAUSES: usize = 12;
+    let server = Server::start(48_000);
     let system = RealSystem::new();
-    for _ in 0..50 {
-        let server = Server::start(48_000);
-        let mut stream = backend().open(&request()).unwrap();
-        stream.start().unwrap();
-        let mut sent = 0;
-        for _ in 0..5 {
-            assert!(matches!(next(&*system, &mut *stream), Wake::Due(_)));
+    let mut stream = backend().open(&request()).unwrap();
+    stream.start().unwrap();
+    let done = Arc::new(AtomicU32::new(0));
+    let (its, mut sent, mut missed) = (done.clone(), 0, Vec::new());
+    let reader = std::thread::spawn(move || {
+        while its.load(Ordering::Acquire) == 0 {
+            let Wake::Due(period) = next(&*system, &mut *stream) else { panic!("no period") };
+            missed.extend((period.missed_frames > 0).then_some(period.missed_frames));
             exchange(&mut *stream, &mut sent);
         }
+        missed
+    });
+    for _ in 0..PAUSES {
+        std::thread::sleep(Duration::from_millis(100));
+        server.pause(Duration::from_millis(120));
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    done.store(1, Ordering::Release);
+    let missed = reader.join().unwrap();
+    let told = server.own_xruns();
+    let to_us = |frames: u32| u64::from(frames) * 1_000_000 / 48_000;
+    let ours: Vec<u64> = missed.into_iter().map(to_us).filter(|&us| us >= LEAST_US).collect();
+    println!("the server told {told} xruns, we {ours:?} us");
+    assert!(ours.len() >= PAUSES, "each pause is counted");
+    assert!(ours.len() <= told, "and nothing that the server does not count");
+}
+
+#[test]
+#[ignore = "run by `on_a_real_server`"]
+fn a_server_that_is_killed_is_lost_and_its_successor_found_each_time() {
+    // Fifty times in the JACK lab (`cargo xtask jack`), in debug and in release.
+    let kills = std::env::var("BAREWIRE_KILLS").map_or(6, |count| count.parse().unwrap());
+    let mut server = Server::start(48_000);
+    let mut running = Running::start(backend().open(&request()).unwrap());
+    for n in 0..kills {
+        running.await_blocks(true, 5);
         drop(server);
-        let end = system.now_ns() + 10 * SECOND_NS;
-        loop {
-            match stream.wait(system.now_ns() + SECOND_NS) {
-                Wake::Lost(loss) => break assert_eq!(loss, Loss::Gone),
-                _ => assert!(system.now_ns() < end, "the loss is not told"),
-            }
+        // Silence goes on from our own timer.
+        running.await_blocks(false, 10);
+        let begin = Instant::now();
+        while !running.control.is_lost() {
+            assert!(begin.elapsed() < Duration::from_secs(10), "{n}: the loss is not told");
+            std::thread::sleep(Duration::from_millis(1));
         }
-        drop(stream);
+        drop(running.control.take_dead());
         let error = backend().open(&request()).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::NotFound);
+        server = Server::start(48_000);
+        let stream = backend().open(&request()).unwrap();
+        assert!(running.control.offer(stream).is_ok(), "{n}: the offer is refused");
+    }
+    running.await_blocks(true, 5);
+    while let Some(event) = running.events.pop() {
+        assert!(!matches!(event.kind, EventKind::Lost(_)), "the engine itself never loses it");
+    }
+    running.stop();
+}
+
+#[test]
+#[ignore = "run by `on_a_real_server`"]
+fn a_stream_without_an_engine_tells_its_loss() {
+    let system = RealSystem::new();
+    let server = Server::start(48_000);
+    let mut stream = backend().open(&request()).unwrap();
+    stream.start().unwrap();
+    assert!(matches!(next(&*system, &mut *stream), Wake::Due(_)));
+    drop(server);
+    let end = system.now_ns() + 10 * SECOND_NS;
+    loop {
+        match stream.wait(system.now_ns() + SECOND_NS) {
+            Wake::Lost(loss) => break assert_eq!(loss, Loss::Gone),
+            _ => assert!(system.now_ns() < end, "the loss is not told"),
+        }
     }
 }
 
@@ -243,4 +272,24 @@ fn another_rate_than_the_servers_is_refused_with_a_remedy() {
     let error = backend().open(&request()).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::UnsupportedRate);
     assert!(error.remedy_text().unwrap().contains("44100"), "{error}");
+}
+
+#[test]
+#[ignore = "run by `on_a_real_server`"]
+fn a_server_that_changes_its_period_is_a_device_that_changed() {
+    let _server = Server::start(48_000);
+    let system = RealSystem::new();
+    let mut stream = backend().open(&request()).unwrap();
+    stream.start().unwrap();
+    assert!(matches!(next(&*system, &mut *stream), Wake::Due(_)));
+    let status = Command::new("jack_bufsize").arg("512").stdout(Stdio::null()).status();
+    assert!(status.unwrap().success());
+    let end = system.now_ns() + 10 * SECOND_NS;
+    loop {
+        match stream.wait(system.now_ns() + SECOND_NS) {
+            Wake::Lost(loss) => break assert_eq!(loss, Loss::Changed),
+            Wake::Due(_) => drop(exchange(&mut *stream, &mut 0)),
+            _ => assert!(system.now_ns() < end, "the change is not told"),
+        }
+    }
 }
