@@ -33,6 +33,9 @@ enum Action {
         /// What cannot be run here is a failure.
         #[arg(long)]
         ci: bool,
+        /// Only the machines whose names begin so.
+        #[arg(default_value = "")]
+        only: String,
     },
     /// The Windows lab: the driver and the command under Wine, for 64 and 32 bits.
     Windows(lab_windows::Options),
@@ -65,7 +68,9 @@ fn main() -> Result<()> {
     match Command::parse().action {
         Action::Test { ci } => run::test(&root, ci || std::env::var_os("CI").is_some()),
         Action::Tidy => tidy::run(&root),
-        Action::Hardware { ci } => lab_linux::run(&root, ci || std::env::var_os("CI").is_some()),
+        Action::Hardware { ci, only } => {
+            lab_linux::run(&root, ci || std::env::var_os("CI").is_some(), &only)
+        }
         Action::Windows(options) => {
             let strict = options.ci || std::env::var_os("CI").is_some();
             lab_windows::run(&root, &options, strict)

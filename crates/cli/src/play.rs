@@ -38,6 +38,7 @@ struct Played {
     block_frames: u32,
     xruns: u64,
     lates: u64,
+    losses: u64,
     starved_frames: u64,
     integrity: Option<String>,
     reason: Option<String>,
@@ -78,6 +79,9 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     });
     if interrupted.load(Ordering::Acquire) {
         bail!("interrupted; what was played so far is complete");
+    }
+    if played.iter().any(|group| group.losses > 0) {
+        bail!("the device was lost on the way, and what was played meanwhile was not heard");
     }
     Ok(())
 }
@@ -223,6 +227,7 @@ fn summary(
         block_frames: shape.frames,
         xruns: ours.map_or(session.statistics().overloads, |report| report.xruns),
         lates: ours.map_or(0, |report| report.lates),
+        losses: ours.map_or(0, |report| report.losses),
         starved_frames: progress.starved.load(Ordering::Relaxed),
         integrity: ours.map(|report| report.integrity.to_string()),
         reason: ours.map(|report| report.integrity_reason.to_string()),

@@ -123,6 +123,8 @@ pub struct Report {
     pub missed_frames: u64,
     /// Blocks that the host was late for.
     pub lates: u64,
+    /// Times that the device was lost and silence was played instead.
+    pub losses: u64,
     /// By how much the clock of inputs from another device runs faster than that of outputs, in parts per billion.
     pub drift_ppb: Option<i64>,
     /// What is not as one would wish.

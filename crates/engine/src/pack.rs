@@ -29,6 +29,7 @@ pub(crate) fn pack_integrity(integrity: Integrity) -> u64 {
         Integrity::Resampled => (3, 0),
         Integrity::Truncated { bits } => (4, bits),
         Integrity::Shared => (5, 0),
+        Integrity::Interrupted { bits } => (6, bits),
     };
     tag | u64::from(bits) << 8
 }
@@ -42,6 +43,7 @@ pub(crate) fn unpack_integrity(word: u64) -> Integrity {
         2 => Integrity::Mixed,
         3 => Integrity::Resampled,
         4 => Integrity::Truncated { bits },
+        6 => Integrity::Interrupted { bits },
         _ => Integrity::Shared,
     }
 }
@@ -125,6 +127,7 @@ mod tests {
             Integrity::Mixed,
             Integrity::Resampled,
             Integrity::Truncated { bits: 16 },
+            Integrity::Interrupted { bits: 24 },
             Integrity::Shared,
         ] {
             assert_eq!(unpack_integrity(pack_integrity(integrity)), integrity);

@@ -268,6 +268,7 @@ impl Promise {
             clients => Reason::SeveralClients { clients },
         };
         match seen.lane {
+            Lane::Exact | Lane::Sum if seen.losses > 0 => (Integrity::Interrupted { bits }, reason),
             Lane::Exact => (Integrity::Exact { bits }, reason),
             Lane::Sum => (Integrity::Sum { bits }, reason),
             Lane::Mixed => (Integrity::Mixed, Reason::FloatPath { format: client }),
@@ -309,6 +310,18 @@ mod tests {
                 assert_eq!(telemetry.snapshot(), snapshot);
             }
         }
+    }
+
+    #[test]
+    fn a_run_in_which_the_device_was_lost_is_not_exact() {
+        let telemetry = Telemetry::default();
+        let format = Some(SampleFormat::INT24);
+        telemetry.promise(&Promise { client: format, device: format, below: None });
+        telemetry.publish(&Snapshot { blocks: 1, clients: 1, ..Snapshot::NOTHING });
+        assert_eq!(telemetry.integrity(), (Integrity::Exact { bits: 24 }, Reason::OneClient));
+        telemetry.count_loss();
+        let expected = (Integrity::Interrupted { bits: 24 }, Reason::DeviceLost);
+        assert_eq!(telemetry.integrity(), expected);
     }
 
     #[test]

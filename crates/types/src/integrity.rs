@@ -36,6 +36,11 @@ pub enum Integrity {
         /// Bits of each sample that reach the device.
         bits: u8,
     },
+    /// What arrived is exact, but not all arrived: the device was lost for a while.
+    Interrupted {
+        /// Bits of each sample that reach the device.
+        bits: u8,
+    },
     /// The system's own mixer lies in the path: what it does to the samples is not ours to promise.
     Shared,
 }
@@ -55,6 +60,7 @@ impl fmt::Display for Integrity {
             Self::Mixed => f.write_str("mixed"),
             Self::Resampled => f.write_str("resampled"),
             Self::Truncated { bits } => write!(f, "truncated ({bits} bits)"),
+            Self::Interrupted { bits } => write!(f, "interrupted ({bits} bits)"),
             Self::Shared => f.write_str("shared by the system"),
         }
     }

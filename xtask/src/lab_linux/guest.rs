@@ -1,20 +1,27 @@
-//! The guest's kernel and file system: Debian's kernel as it is packaged, busybox, the `barewire` command with its loader
-//! and libraries, and the kernel's sound modules.
+//! The guest's kernel and file system: Debian's kernel as it is packaged, busybox, the `barewire` command and the lab's own
+//! programs with their loader and libraries, the files that are played, and the kernel's sound modules.
+
+use super::music::{FILES, Music, STEREO_16};
 
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-const MODULES: [&str; 6] = [
+const MODULES: [&str; 8] = [
     "snd-hda-intel",
     "snd-hda-codec-generic",
     "snd-intel8x0",
     "snd-usb-audio",
     "xhci-pci",
     "snd-aloop",
+    "snd-dummy",
+    "vhci-hcd",
 ];
-const TOOLS: [&str; 8] = ["sh", "mount", "modprobe", "sleep", "echo", "poweroff", "sync", "cat"];
+const TOOLS: [&str; 19] = [
+    "sh", "mount", "modprobe", "sleep", "echo", "poweroff", "sync", "cat", "kill", "ls", "grep",
+    "dmesg", "head", "tail", "rm", "seq", "timeout", "wc", "tr",
+];
 
 const INIT: &str = "#!/bin/sh
 export PATH=/bin HOME=/tmp
@@ -40,8 +47,8 @@ fn output(program: &str, arguments: &[&str], folder: &Path) -> Result<String> {
 }
 
 impl Guest {
-    /// Fetches the kernel if it is not there yet, and packs the file system.
-    pub(crate) fn make(folder: &Path, barewire: &Path, music: &[u8]) -> Result<Self> {
+    /// Fetches the kernel if it is not there yet, and packs the file system. The first of `programs` is `barewire`.
+    pub(crate) fn make(folder: &Path, programs: &[PathBuf]) -> Result<Self> {
         let version = kernel(folder)?;
         let root = folder.join("root");
         let _ = fs::remove_dir_all(&root);
@@ -54,17 +61,27 @@ impl Guest {
         }
         // The kernel itself asks for codecs through it.
         link("../bin/busybox", &root.join("sbin/modprobe"))?;
-        fs::copy(barewire, root.join("bin/barewire"))?;
-        libraries(barewire, &root)?;
+        for program in programs {
+            let name = program.file_name().context("a program without a name")?;
+            fs::copy(program, root.join("bin").join(name))
+                .with_context(|| program.display().to_string())?;
+            libraries(program, &root)?;
+        }
         modules(folder, &version, &root)?;
-        fs::copy("/usr/bin/amixer", root.join("bin/amixer")).context("amixer")?;
-        libraries(Path::new("/usr/bin/amixer"), &root)?;
+        for tool in ["amixer", "chrt"] {
+            let program = Path::new("/usr/bin").join(tool);
+            fs::copy(&program, root.join("bin").join(tool)).context(tool)?;
+            libraries(&program, &root)?;
+        }
         output("mkdir", &["-p", "usr/share"], &root)?;
         output("cp", &["-r", "/usr/share/alsa", "usr/share/"], &root)?;
-        fs::write(root.join("music.wav"), music)?;
-        let mut silence = music.to_vec();
-        silence.iter_mut().skip(44).for_each(|byte| *byte = 0);
-        fs::write(root.join("silence.wav"), silence)?;
+        for music in FILES {
+            let file = music.wav(&music.samples());
+            fs::write(root.join(format!("{}.wav", music.name)), file)?;
+        }
+        let Music { frames, channels, bytes, .. } = STEREO_16;
+        let silence = vec![0; frames * usize::from(channels * bytes)];
+        fs::write(root.join("silence.wav"), STEREO_16.wav(&silence))?;
         fs::write(root.join("init"), INIT)?;
         output("chmod", &["+x", "init"], &root)?;
         let base = folder.join("base.cpio");

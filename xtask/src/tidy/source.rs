@@ -34,7 +34,8 @@ const UNSAFE: [&str; 24] = [
 ];
 
 /// Where `cfg(target_os)` and the like may stand.
-const PLATFORMS: [&str; 10] = [
+const PLATFORMS: [&str; 11] = [
+    "labs/",
     "crates/host/tests",
     "crates/rt/src",
     "crates/backends/",

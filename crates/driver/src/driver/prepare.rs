@@ -87,7 +87,7 @@ impl Core {
         };
         let (engine_events, engine_reader) = events(EVENTS);
         let (stream_events, stream_reader) = events(EVENTS);
-        let opening = opening(&offer, config, rate, frames, self.system());
+        let opening = opening(&offer, config, rate, frames, self.system(), wanted);
         let crew = self.crew(opening, rate, host, [engine_reader, stream_reader])?;
         let opened = crew
             .open()
@@ -177,28 +177,34 @@ fn plan(offer: &Offer, config: &Config, inputs: &Bank, outputs: &Bank, frames: u
     Plan::one(frames, client)
 }
 
+/// A direction in which the host has no buffers is left alone: a player must not take the microphone, nor be lost with it.
 fn opening(
     offer: &Offer,
     config: &Config,
     rate: RateHz,
     frames: u32,
     system: &Arc<dyn System>,
+    wanted: &[BufferRequest],
 ) -> Opening {
-    let side = |direction: &Direction, forced: Option<SampleFormat>| {
-        let caps = direction.caps.as_ref()?;
+    let has = |is_input: bool| wanted.iter().any(|request| request.is_input == is_input);
+    // Something has to give the time: outputs do if nothing is wanted at all, or if inputs follow another device.
+    let plays = has(false) || !has(true) || offer.follower.is_some();
+    let side = |direction: &Direction, forced: Option<SampleFormat>, is_used: bool| {
+        let caps = direction.caps.as_ref().filter(|_| is_used)?;
         let most = direction.channels.iter().flatten().max().map_or(1, |&last| last + 1);
         let format = forced.filter(|format| caps.formats.contains(format));
         Some(SideRequest { channels: most, format })
     };
-    let capture = side(&offer.input, config.input_format);
-    let playback = side(&offer.output, config.output_format);
+    let has_outputs = offer.output.caps.is_some();
+    let capture = side(&offer.input, config.input_format, has(true) || !has_outputs);
+    let playback = side(&offer.output, config.output_format, plays);
     let target = |backend: &Arc<dyn Backend>, id: &DeviceId, rates, capture, playback| Target {
         backend: backend.clone(),
         request: OpenRequest { id: id.clone(), rate, capture, playback, period_frames: frames },
         rates,
     };
     let own = if offer.follower.is_some() { None } else { capture };
-    let follower = offer.follower.as_ref().map(|follower| {
+    let follower = offer.follower.as_ref().filter(|_| capture.is_some()).map(|follower| {
         // Resampled anyhow, so any rate will do.
         let device = offer.input.caps.as_ref().map_or_else(Vec::new, |caps| caps.rates.clone());
         let rates = Rates { device, converts: true };

@@ -51,6 +51,9 @@ impl Core {
         if let Some(offer) = &offer {
             notes.extend(offer.device.notes.iter().map(|note| note.text.clone()));
         }
+        // What was seen in the listing is mostly seen again at the opening.
+        let mut told = std::collections::BTreeSet::new();
+        notes.retain(|note| told.insert(note.clone()));
         Report {
             device_id: offer.as_ref().map(|offer| offer.device.id.to_string()),
             device_name: offer.as_ref().map(|offer| offer.device.name.clone()),
@@ -71,6 +74,7 @@ impl Core {
             xruns: snapshot.xruns,
             missed_frames: snapshot.missed_frames,
             lates: snapshot.lates,
+            losses: snapshot.losses,
             drift_ppb: meter.map(|meter| meter.drift_ppb()),
             notes,
             records: self.journal.lock().records(),
