@@ -3,6 +3,7 @@
 use crate::info::{DeviceId, DeviceInfo};
 use crate::stream::Stream;
 use barewire_types::{RateHz, Result, SampleFormat};
+use std::sync::Arc;
 
 /// What is wanted of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,20 @@ pub struct OpenRequest {
     pub playback: Option<SideRequest>,
     /// The period that is wished for.
     pub period_frames: u32,
+}
+
+/// How a device is held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// As well as it can be had: exclusive if possible, else shared, which is then noted.
+    #[default]
+    Auto,
+    /// For us alone, woken by the device.
+    Exclusive,
+    /// For us alone, looked at by the clock.
+    ExclusivePolled,
+    /// Through the system's mixer.
+    Shared,
 }
 
 /// What happened to the devices of a backend.
@@ -65,6 +80,13 @@ pub trait Backend: Send + Sync {
     /// `Unsupported`, `Lost`, `Malfunction`, `InvalidArgument` if neither direction is wanted: each with a sentence
     /// that says what to do.
     fn open(&self, request: &OpenRequest) -> Result<Box<dyn Stream>>;
+
+    /// The same devices, held in this way: what they can do is then what they can do so, and they open so or not at all.
+    /// `None` if the backend knows one way only.
+    fn in_mode(&self, mode: Mode) -> Option<Arc<dyn Backend>> {
+        let _ = mode;
+        None
+    }
 
     /// Tells `listener` of devices that come and go, until it is replaced or the backend dropped. A backend
     /// that cannot tell does nothing: callers poll [`Backend::devices`] too.

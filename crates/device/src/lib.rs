@@ -13,6 +13,6 @@ pub mod contract;
 mod info;
 mod stream;
 
-pub use backend::{Backend, DeviceEvent, Listener, OpenRequest, SideRequest};
+pub use backend::{Backend, DeviceEvent, Listener, Mode, OpenRequest, SideRequest};
 pub use info::{Caps, Channels, DeviceId, DeviceInfo, Note, NoteKind, Periods};
 pub use stream::{Clockwork, Layout, Loss, Period, Shape, Side, Step, Stream, Wake};

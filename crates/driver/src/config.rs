@@ -1,6 +1,7 @@
 //! What the driver is told to do: checked words, wherever they come from.
 
 use crate::diary::DiaryPlace;
+use barewire_device::Mode;
 use barewire_engine::OutputMode;
 use barewire_settings::DeviceChoice;
 use barewire_types::{RateHz, SampleFormat};
@@ -29,6 +30,8 @@ impl Default for BlockSizes {
 pub struct Config {
     /// Only this backend.
     pub backend: Option<String>,
+    /// How devices are held.
+    pub mode: Mode,
     /// The captured device.
     pub input: DeviceChoice,
     /// The played device.

@@ -3,7 +3,7 @@
 use crate::config::{BlockSizes, Config};
 use crate::rate::Rates;
 use barewire_abi::{AsioError, AsioResult, BufferSize, Code, SampleType};
-use barewire_device::{Backend, Caps, DeviceInfo};
+use barewire_device::{Backend, Caps, DeviceInfo, Mode};
 use barewire_settings::DeviceChoice;
 use barewire_types::{Encoding, Error, MAX_CHANNELS, SampleFormat};
 use std::sync::Arc;
@@ -144,6 +144,14 @@ fn follower(
     Ok(Some(Follower { backend: choice.backend, device: choice.device }))
 }
 
+/// The backend as it reaches devices in this mode, and whether it does.
+fn in_mode(backend: &Arc<dyn Backend>, mode: Mode) -> (Arc<dyn Backend>, bool) {
+    match backend.in_mode(mode) {
+        Some(backend) => (backend, true),
+        None => (backend.clone(), mode == Mode::Auto),
+    }
+}
+
 fn find(
     backends: &[Arc<dyn Backend>],
     config: &Config,
@@ -155,6 +163,7 @@ fn find(
         if config.backend.as_deref().is_some_and(|only| only != backend.name()) {
             continue;
         }
+        let (backend, is_held_so) = in_mode(backend, config.mode);
         let devices = match backend.devices() {
             Ok(devices) => devices,
             Err(error) => {
@@ -164,12 +173,15 @@ fn find(
         };
         let fits = |device: &DeviceInfo| matches(wanted, device) && suits(device);
         let Some(device) = devices.into_iter().find(fits) else { continue };
-        let reason = if why_not.is_empty() {
+        let mut reason = if why_not.is_empty() {
             format!("chosen from the backend {}", backend.name())
         } else {
             format!("chosen from the backend {} since {}", backend.name(), why_not.join("; "))
         };
-        return Ok(Choice { backend: backend.clone(), device, reason });
+        if !is_held_so {
+            reason += "; it is held as this backend always does, which knows no driver.mode";
+        }
+        return Ok(Choice { backend, device, reason });
     }
     let what = match wanted {
         DeviceChoice::Default | DeviceChoice::None => "no sound device was found".to_owned(),

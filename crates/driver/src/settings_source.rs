@@ -2,6 +2,7 @@
 
 use crate::config::{BlockSizes, Config, ConfigSource};
 use crate::diary::DiaryPlace;
+use barewire_device::Mode;
 use barewire_engine::OutputMode;
 use barewire_settings::{
     BackendChoice, DeviceMode, Loaded, MapEntry, OutputReady, RatePolicy, ReleaseOn, Settings,
@@ -40,7 +41,6 @@ impl ConfigSource for SettingsSource {
         let state = self.state_directory();
         let mut problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
         problems.extend(loaded.fallback().map(str::to_owned));
-        problems.extend(not_yet(&loaded.settings).into_iter().map(str::to_owned));
         let log = &loaded.settings.log;
         let diary = state.map(|directory| DiaryPlace {
             directory,
@@ -74,16 +74,6 @@ impl ConfigSource for SettingsSource {
     }
 }
 
-/// What is set and not obeyed yet: said, since nothing degrades in silence.
-fn not_yet(settings: &Settings) -> Vec<&'static str> {
-    let driver = &settings.driver;
-    let wishes = [(
-        driver.mode != DeviceMode::Auto,
-        "driver.mode: no backend of this system knows modes yet",
-    )];
-    wishes.into_iter().filter_map(|(is_set, text)| is_set.then_some(text)).collect()
-}
-
 fn map(side: &Side) -> Option<Vec<Option<u16>>> {
     let map = side.channel_map.as_ref()?;
     Some(map.iter().map(|entry: &MapEntry| entry.channel()).collect())
@@ -105,6 +95,12 @@ fn config(settings: &Settings) -> Config {
         |own: Option<u32>, default: u32| if is_fixed { preferred } else { own.unwrap_or(default) };
     Config {
         backend: (driver.backend != BackendChoice::Auto).then(|| driver.backend.word().to_owned()),
+        mode: match driver.mode {
+            DeviceMode::Auto => Mode::Auto,
+            DeviceMode::Exclusive => Mode::Exclusive,
+            DeviceMode::ExclusivePolled => Mode::ExclusivePolled,
+            DeviceMode::Shared => Mode::Shared,
+        },
         input: input.device.clone(),
         output: output.device.clone(),
         input_channels: map(input),
@@ -147,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_reach_the_driver_and_what_is_not_obeyed_is_said() {
+    fn settings_reach_the_driver_and_what_is_wrong_is_said() {
         let (config, problems) = with("");
         assert_eq!((config.block, problems.len()), (BlockSizes::default(), 0));
         let (config, problems) = with(
@@ -164,8 +160,8 @@ mod tests {
             (true, Some(0.5), true)
         );
         assert_eq!(problems.len(), 0, "{problems:?}");
-        let (_, problems) = with("driver.mode = \"shared\"");
-        assert_eq!(problems.len(), 1, "{problems:?}");
+        let (config, problems) = with("driver.mode = \"shared\"");
+        assert_eq!((config.mode, problems.len()), (Mode::Shared, 0), "{problems:?}");
         let (_, problems) = with("driver.bakend = \"virtual\"");
         assert!(problems[0].contains("backend"), "the nearest right key: {problems:?}");
     }

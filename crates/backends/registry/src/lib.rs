@@ -25,6 +25,7 @@ pub fn backends(
     }
     #[cfg(windows)]
     if !system.is_simulated() {
+        all.push(Arc::new(barewire_wasapi::WasapiBackend::new(system.clone())));
         all.push(Arc::new(barewire_mme::MmeBackend::new(system.clone())));
     }
     all.push(Arc::new(VirtualBackend::new(system.clone(), virtual_devices)));
@@ -39,6 +40,7 @@ pub fn names() -> Vec<&'static str> {
         #[cfg(target_os = "linux")]
         barewire_jack::NAME,
         #[cfg(windows)]
+        barewire_wasapi::NAME,
         barewire_mme::NAME,
         barewire_virtual::NAME,
     ]
