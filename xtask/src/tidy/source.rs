@@ -132,8 +132,7 @@ pub(crate) fn check(name: &str, text: &str) -> Vec<String> {
             }
         }
         let line = code(line);
-        if has_word(line, "unsafe") && !starts_with_any(name, UNSAFE) && !line.contains("unsafe_")
-        {
+        if has_word(line, "unsafe") && !starts_with_any(name, UNSAFE) && !line.contains("unsafe_") {
             complain(
                 number,
                 "`unsafe` belongs to rt, dsp's rows, abi, host, the door and backends".to_owned(),

@@ -104,8 +104,17 @@ pub(crate) fn error(name: &str, doing: &str, code: Hresult) -> Error {
 type Words = (ErrorKind, &'static str, &'static str);
 
 fn words(code: Hresult) -> Words {
-    use ErrorKind::{Busy, Denied, Lost, Malfunction, NoMemory, NotFound, Unsupported};
-    match code {
+    about_device(code).or_else(|| about_stream(code)).unwrap_or((
+        ErrorKind::Malfunction,
+        "Windows or its driver failed",
+        "unplug it and plug it in again, or restart the service \"Windows Audio\"",
+    ))
+}
+
+/// It cannot be had at all.
+fn about_device(code: Hresult) -> Option<Words> {
+    use ErrorKind::{Busy, Denied, Lost, Malfunction, NotFound};
+    Some(match code {
         DEVICE_INVALIDATED | RESOURCES_INVALIDATED => (
             Lost,
             "it was unplugged, or its format was changed",
@@ -141,24 +150,32 @@ fn words(code: Hresult) -> Words {
             "the service \"Windows Audio\" does not run",
             "start it (services.msc, \"Windows Audio\"), or wait until it has restarted",
         ),
-        UNSUPPORTED_FORMAT => (
-            Unsupported,
-            "it does not take this format",
-            "choose another rate, format or channel count; `barewire devices` lists what it takes",
-        ),
         NO_EVENT => (
             Malfunction,
             "it was started, but its driver gives no sign of life",
             "set driver.mode to \"exclusive-polled\" or \"shared\", or unplug the device and plug it in again",
         ),
-        EXCLUSIVE_MODE_ONLY => {
-            (Unsupported, "it can only be used exclusively", "set driver.mode to \"exclusive\"")
-        }
+        _ => return None,
+    })
+}
+
+/// It cannot be had so.
+fn about_stream(code: Hresult) -> Option<Words> {
+    use ErrorKind::{Busy, Malfunction, NoMemory, Unsupported};
+    Some(match code {
+        UNSUPPORTED_FORMAT => (
+            Unsupported,
+            "it does not take this format",
+            "choose another rate, format or channel count; `barewire devices` lists what it takes",
+        ),
         BUFFER_SIZE_ERROR | BUFFER_SIZE_NOT_ALIGNED | INVALID_DEVICE_PERIOD => (
             Unsupported,
             "its driver refuses this block size",
             "choose another block size, or set driver.mode to \"exclusive-polled\"",
         ),
+        EXCLUSIVE_MODE_ONLY => {
+            (Unsupported, "it can only be used exclusively", "set driver.mode to \"exclusive\"")
+        }
         ENGINE_PERIODICITY_LOCKED | ENGINE_FORMAT_LOCKED => (
             Busy,
             "another program has fixed the period or format of the system's mixer",
@@ -195,12 +212,8 @@ fn words(code: Hresult) -> Words {
             "Windows calls this use of it wrong",
             "please report it with this message",
         ),
-        _ => (
-            Malfunction,
-            "Windows or its driver failed",
-            "unplug it and plug it in again, or restart the service \"Windows Audio\"",
-        ),
-    }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
