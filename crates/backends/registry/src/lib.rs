@@ -41,6 +41,7 @@ pub fn names() -> Vec<&'static str> {
         barewire_jack::NAME,
         #[cfg(windows)]
         barewire_wasapi::NAME,
+        #[cfg(windows)]
         barewire_mme::NAME,
         barewire_virtual::NAME,
     ]
