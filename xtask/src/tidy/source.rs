@@ -7,6 +7,7 @@ const FUNCTION_LINES: usize = 70;
 
 /// Where `unsafe` may stand, by the beginning of the path.
 const UNSAFE: &[&str] = &[
+const UNSAFE: [&str; 29] = [
     "crates/engine/tests",
     "crates/dsp/examples",
     "crates/dsp/benches",
@@ -33,10 +34,13 @@ const UNSAFE: &[&str] = &[
     "crates/host/tests",
     "crates/driver/tests",
     "crates/backends/virtual/tests",
+    "crates/backends/ks/src",
+    "crates/backends/ks/tests",
+    "labs/ks-driver",
 ];
 
 /// Where `cfg(target_os)` and the like may stand.
-const PLATFORMS: [&str; 11] = [
+const PLATFORMS: [&str; 12] = [
     "labs/",
     "crates/host/tests",
     "crates/rt/src",
@@ -48,10 +52,12 @@ const PLATFORMS: [&str; 11] = [
     "crates/door",
     "crates/abi/src",
     "xtask",
+    "labs/ks-driver",
 ];
 
 /// Modules that run on the device thread: nothing there may lock, print, format or ask the system for the time.
 const DEVICE_THREAD: &[&str] = &[
+const DEVICE_THREAD: [&str; 24] = [
     "crates/engine/src/engine.rs",
     "crates/engine/src/fifo.rs",
     "crates/engine/src/client.rs",
@@ -71,6 +77,11 @@ const DEVICE_THREAD: &[&str] = &[
     "crates/backends/wasapi/src/course.rs",
     "crates/backends/mme/src/stream.rs",
     "crates/backends/dsound/src/stream.rs",
+    "crates/backends/ks/src/stream.rs",
+    "crates/backends/ks/src/lane.rs",
+    "crates/backends/ks/src/ring.rs",
+    "crates/backends/ks/src/packets.rs",
+    "crates/backends/ks/src/kernel/real/wait.rs",
 ];
 
 /// What may not stand in those modules.
