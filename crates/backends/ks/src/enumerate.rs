@@ -168,7 +168,7 @@ fn pins(filter: &mut dyn Object) -> Vec<Pin> {
         let Some(direction) = ask::direction(filter, id) else { continue };
         let interfaces = ask::interfaces(filter, id);
         let ranges = formats::ranges(&ask::data_ranges(filter, id).unwrap_or_default());
-        let Some(caps) = caps(filter, id, &ranges) else { continue };
+        let Some(caps) = caps(filter, id, &ranges, &interfaces) else { continue };
         if !interfaces.is_empty() {
             let is_occupied = ask::is_occupied(filter, id);
             pins.push(Pin { id, direction, interfaces, is_occupied, caps });
@@ -178,7 +178,12 @@ fn pins(filter: &mut dyn Object) -> Vec<Pin> {
 }
 
 /// Tries formats, rates and channel counts on the driver where it answers such questions; else believes its ranges.
-fn caps(filter: &mut dyn Object, pin: u32, ranges: &[Range]) -> Option<Caps> {
+fn caps(
+    filter: &mut dyn Object,
+    pin: u32,
+    ranges: &[Range],
+    interfaces: &[Interface],
+) -> Option<Caps> {
     let most = ranges.iter().map(|range| range.max_channels).max()?;
     // `None`: the driver does not say.
     let mut takes = |format: SampleFormat, channels: u16, rate: RateHz| {
@@ -208,7 +213,10 @@ fn caps(filter: &mut dyn Object, pin: u32, ranges: &[Range]) -> Option<Caps> {
     let mut counts: Vec<u16> = vec![1, 2, 4, 6];
     counts.retain(|&count| count < most && takes(best, count, rate) == Some(true));
     counts.push(most);
-    let periods = periods(u32::from(most) * u32::try_from(best.bytes()).ok()?);
+    let frame_bytes = u32::from(most) * u32::try_from(best.bytes()).ok()?;
+    // Packets may have any length.
+    let has_ring = interfaces.contains(&Interface::Looped);
+    let periods = periods(if has_ring { step_frames(frame_bytes) } else { 1 });
     let channels = Channels { counts, names: Vec::new() };
     Some(Caps { formats, rates, channels, periods })
 }
@@ -222,8 +230,7 @@ pub(crate) fn step_frames(frame_bytes: u32) -> u32 {
     HALF_RING_BYTES / gcd(HALF_RING_BYTES, frame_bytes)
 }
 
-fn periods(frame_bytes: u32) -> Periods {
-    let step = step_frames(frame_bytes);
+fn periods(step: u32) -> Periods {
     let min = LEAST_PERIOD_FRAMES.next_multiple_of(step);
     let max = (MOST_PERIOD_FRAMES / step * step).max(min);
     let preferred = PREFERRED_PERIOD_FRAMES.next_multiple_of(step).clamp(min, max);
@@ -245,7 +252,7 @@ mod tests {
     #[test]
     fn periods_fit_frames_that_are_no_power_of_two() {
         for frame_bytes in [2, 3, 4, 6, 8, 12, 18, 24, 32, 256] {
-            let periods = periods(frame_bytes);
+            let periods = periods(step_frames(frame_bytes));
             for frames in [periods.min_frames, periods.preferred_frames, periods.max_frames] {
                 assert_eq!(frames * frame_bytes % HALF_RING_BYTES, 0, "{frame_bytes}");
             }
