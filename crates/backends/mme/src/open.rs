@@ -1,7 +1,7 @@
 //! From a request to a stopped stream: how long packets are, and how many.
 
 use crate::enumerate::{self, Place};
-use crate::quirks::{ENGINE_PERIOD_MS, MOST_PACKET_BYTES, QUEUED_MS, transport_ms};
+use crate::quirks::{ENGINE_PERIOD_MS, MOST_PACKET_BYTES, QUEUED_MS, TRANSPORT_MS};
 use crate::stream::MmeStream;
 use crate::waves::{Code, Direction, WaveFormat, Waves, code};
 use barewire_device::{
@@ -70,7 +70,7 @@ pub(crate) fn open(
     let wave = waves
         .open(place.direction, place.device.number, &format, sizes.packets, sizes.period_frames)
         .map_err(|code| refusal(&place, code))?;
-    let (shape, side) = shape(waves.is_wine(), place.direction, &format, sizes);
+    let (shape, side) = shape(place.direction, &format, sizes);
     let mut notes = vec![enumerate::mixer_note()];
     if sizes.period_frames != request.period_frames {
         let text = format!(
@@ -156,11 +156,11 @@ impl Sizes {
     }
 }
 
-fn shape(is_wine: bool, direction: Direction, format: &WaveFormat, sizes: Sizes) -> (Shape, Side) {
+fn shape(direction: Direction, format: &WaveFormat, sizes: Sizes) -> (Shape, Side) {
     let Sizes { period_frames, packets } = sizes;
     let side =
         Side { format: format.sample, channels: format.channels, layout: Layout::Interleaved };
-    let transport = frames(transport_ms(is_wine, direction), format.rate.get());
+    let transport = frames(TRANSPORT_MS, format.rate.get());
     let (capture, playback, prefill_frames, latency) = match direction {
         Direction::Playback => {
             let queued = (packets - 1) * period_frames;

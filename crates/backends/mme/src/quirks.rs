@@ -1,7 +1,5 @@
 //! What single systems need that the rule does not cover, each with its source.
 
-use crate::waves::Direction;
-
 /// The system's mixer moves so many milliseconds at a time: its default period on Windows, and in Wine 8 as well.
 pub(crate) const ENGINE_PERIOD_MS: u32 = 10;
 
@@ -15,11 +13,6 @@ pub(crate) const MOST_PACKET_BYTES: u32 = 32 * 1024;
 /// Milliseconds between a packet's coming back and the converter, beyond what is queued.
 ///
 /// Windows: one period of the mixer each way, which winmm does not tell of (FlexASIO, BACKENDS.md).
-/// Wine: what `winepulse.drv` keeps on its way, see docs/benchmarks.md.
-pub(crate) fn transport_ms(is_wine: bool, direction: Direction) -> u32 {
-    match (is_wine, direction) {
-        (false, _) => ENGINE_PERIOD_MS,
-        (true, Direction::Playback) => ENGINE_PERIOD_MS,
-        (true, Direction::Capture) => ENGINE_PERIOD_MS,
-    }
-}
+/// Wine 8: a packet comes back when the sink's clock has passed it; what comes after is about a period of its own,
+/// measured at the sink.
+pub(crate) const TRANSPORT_MS: u32 = ENGINE_PERIOD_MS;

@@ -101,9 +101,6 @@ pub trait Waves: Send + Sync {
         packets: u32,
         packet_frames: u32,
     ) -> Result<Box<dyn Wave>, Code>;
-
-    /// Whether this is Wine, whose ways differ here and there.
-    fn is_wine(&self) -> bool;
 }
 
 /// How a wait ended.

@@ -18,9 +18,9 @@ use barewire_types::{RateHz, SampleFormat};
 use std::path::PathBuf;
 
 /// Attempts on a busy machine.
-const ATTEMPTS: u32 = 8;
+const ATTEMPTS: u32 = 12;
 /// Frames of an attempt.
-const FRAMES: u64 = 96_000;
+const FRAMES: u64 = 48_000;
 /// Long packets, so that a busy machine starves the mixer less often.
 const PERIOD_FRAMES: u32 = 2048;
 const FORMATS: [SampleFormat; 4] =

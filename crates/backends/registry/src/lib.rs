@@ -26,6 +26,7 @@ pub fn backends(
     #[cfg(windows)]
     if !system.is_simulated() {
         all.push(Arc::new(barewire_wasapi::WasapiBackend::new(system.clone())));
+        all.push(Arc::new(barewire_dsound::DsoundBackend::new(system.clone())));
         all.push(Arc::new(barewire_mme::MmeBackend::new(system.clone())));
     }
     all.push(Arc::new(VirtualBackend::new(system.clone(), virtual_devices)));
@@ -41,6 +42,8 @@ pub fn names() -> Vec<&'static str> {
         barewire_jack::NAME,
         #[cfg(windows)]
         barewire_wasapi::NAME,
+        #[cfg(windows)]
+        barewire_dsound::NAME,
         #[cfg(windows)]
         barewire_mme::NAME,
         barewire_virtual::NAME,

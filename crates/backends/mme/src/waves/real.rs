@@ -23,10 +23,9 @@ use windows::Win32::Media::Multimedia::KSDATAFORMAT_SUBTYPE_IEEE_FLOAT;
 use windows::Win32::System::Com::{
     CLSCTX_ALL, COINIT_MULTITHREADED, CoCreateInstance, CoInitializeEx, CoUninitialize, STGM_READ,
 };
-use windows::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
 use windows::Win32::System::Threading::{CreateEventW, SetEvent, WaitForSingleObject};
 use windows::Win32::System::Variant::VT_LPWSTR;
-use windows::core::{PCWSTR, PSTR, s, w};
+use windows::core::{PCWSTR, PSTR};
 
 /// `DRV_QUERYFUNCTIONINSTANCEID` and `…SIZE` of `mmddk.h`: the endpoint's id of a wave device.
 const INSTANCE_ID: u32 = 0x0811;
@@ -289,13 +288,6 @@ impl Waves for Winmm {
             wave.prepare(packet)?;
         }
         Ok(Box::new(wave))
-    }
-
-    fn is_wine(&self) -> bool {
-        // SAFETY: constant, terminated strings; `ntdll` is in every process.
-        let ntdll = unsafe { GetModuleHandleW(w!("ntdll.dll")) };
-        // SAFETY: the module stays loaded.
-        ntdll.is_ok_and(|ntdll| unsafe { GetProcAddress(ntdll, s!("wine_get_version")) }.is_some())
     }
 }
 

@@ -119,7 +119,6 @@ pub(crate) struct State {
 pub(crate) struct World {
     pub(crate) system: Arc<SimulatedSystem>,
     state: Mutex<State>,
-    pub(crate) is_wine: bool,
 }
 
 /// The byte that a capturing device hears at a place, counted in bytes from its opening.
@@ -135,7 +134,7 @@ impl World {
         let models = models.into_iter().map(|model| (model, true)).collect();
         let state = State { models, lines, heard, touched: 0, waits: 0 };
         let system = SimulatedSystem::new(5_000_000_000);
-        Arc::new(Self { system, state: Mutex::new(state), is_wine: false })
+        Arc::new(Self { system, state: Mutex::new(state) })
     }
 
     pub(crate) fn waves(self: &Arc<Self>) -> Arc<dyn Waves> {
@@ -346,10 +345,6 @@ impl Waves for FakeWaves {
             gate: gate.clone(),
         });
         Ok(Box::new(FakeWave { world: self.0.clone(), index, memory, gate }))
-    }
-
-    fn is_wine(&self) -> bool {
-        self.0.is_wine
     }
 }
 

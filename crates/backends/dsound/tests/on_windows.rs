@@ -1,0 +1,94 @@
+//! The backend on a real DirectSound: Windows' own, or Wine's over a PulseAudio whose sink is a pipe into a file and whose source
+//! is a pipe that sings `testkit::wire`'s tune. Where the file lies, and that there is a tune, is told by environment.
+
+#![cfg(windows)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may stop the world"
+)]
+
+use barewire_device::contract::{Bench, check};
+use barewire_device::{Backend, DeviceInfo, OpenRequest, SideRequest};
+use barewire_dsound::DsoundBackend;
+use barewire_rt::RealSystem;
+use barewire_testkit::wire;
+use barewire_types::{RateHz, SampleFormat};
+use std::path::PathBuf;
+
+/// Attempts on a busy machine.
+const ATTEMPTS: u32 = 12;
+/// Frames of an attempt.
+const FRAMES: u64 = 48_000;
+/// Long packets, so that a busy machine starves the mixer less often.
+const PERIOD_FRAMES: u32 = 2048;
+const FORMATS: [SampleFormat; 3] =
+    [SampleFormat::INT16, SampleFormat::INT24, SampleFormat::FLOAT32];
+
+fn backend() -> DsoundBackend {
+    DsoundBackend::new(RealSystem::new())
+}
+
+/// The default device of a direction.
+fn request(plays: bool, period_frames: u32, format: Option<SampleFormat>) -> OpenRequest {
+    let has = |device: &&DeviceInfo| match plays {
+        true => device.playback.is_some(),
+        false => device.capture.is_some(),
+    };
+    let devices = backend().devices().unwrap();
+    let device = devices.iter().filter(has).max_by_key(|device| device.is_default);
+    let side = Some(SideRequest { channels: 2, format });
+    OpenRequest {
+        id: device.expect("a device").id.clone(),
+        rate: RateHz::DAT,
+        capture: side.filter(|_| !plays),
+        playback: side.filter(|_| plays),
+        period_frames,
+    }
+}
+
+#[test]
+fn the_contract_is_kept_in_both_directions() {
+    for plays in [true, false] {
+        let request = request(plays, 480, None);
+        let report = check(&|| Bench {
+            system: RealSystem::new(),
+            backend: Box::new(backend()),
+            request: request.clone(),
+            heard: None,
+            is_looped: false,
+            unplug: None,
+        });
+        println!("{report}");
+        assert!(report.broken.is_empty(), "{report}");
+    }
+}
+
+#[test]
+fn what_is_played_arrives_bit_for_bit() {
+    let Some(sink) = std::env::var_os("BAREWIRE_SINK").map(PathBuf::from) else {
+        println!("SKIPPED: BAREWIRE_SINK does not say where to read what was played");
+        return;
+    };
+    for format in FORMATS {
+        wire::exact(&format!("dsound plays {format}"), ATTEMPTS, || {
+            let stream = backend().open(&request(true, PERIOD_FRAMES, Some(format))).unwrap();
+            wire::play(&*RealSystem::new(), stream, &sink, FRAMES)
+        });
+    }
+}
+
+#[test]
+fn what_is_captured_is_the_tune_bit_for_bit() {
+    if std::env::var_os("BAREWIRE_TUNE").is_none() {
+        println!("SKIPPED: BAREWIRE_TUNE does not say that the source sings");
+        return;
+    }
+    // 24 bits and floats are PulseAudio's own conversion from the source's 32, and it rounds.
+    let format = SampleFormat::INT16;
+    wire::exact(&format!("dsound captures {format}"), ATTEMPTS, || {
+        let stream = backend().open(&request(false, PERIOD_FRAMES, Some(format))).unwrap();
+        wire::capture(&*RealSystem::new(), stream, FRAMES)
+    });
+}
