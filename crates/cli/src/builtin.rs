@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use barewire_driver::{Driver, NAME, Observer, Options, SettingsSource};
 use barewire_host::{Source, registry};
 use barewire_rt::{RealSystem, SimulatedSystem, System};
-use barewire_settings::{BackendChoice, Clock, DeviceChoice, Settings, Sources};
+use barewire_settings::{BackendChoice, Clock, DeviceChoice, HubSettings, Settings, Sources};
 use barewire_virtual::Description;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,6 +50,12 @@ pub(crate) fn settings(global: &Global) -> Arc<SettingsSource> {
         sources.arguments.push("virtual.clock = \"simulated\"".to_owned());
     }
     SettingsSource::new(sources)
+}
+
+/// The hub's settings; it is started by this very command if they name no other.
+fn own_hub(settings: &Settings) -> HubSettings {
+    let command = settings.hub.command.clone().or_else(|| std::env::current_exe().ok());
+    HubSettings { command, ..settings.hub.clone() }
 }
 
 /// Where status files and log lie.
@@ -115,8 +121,8 @@ fn built_in(
     Source::in_process(NAME, move || {
         let settings = config.loaded().settings;
         let system = system(&settings);
-        let backends =
-            barewire_registry::backends(&system, vec![virtual_device(&global, &settings)]);
+        let device = virtual_device(&global, &settings);
+        let backends = barewire_registry::with_hub(&system, vec![device], &own_hub(&settings));
         let driver = Driver::new(Options { system, backends, config: config.clone() });
         *observer.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver.observer());
         driver

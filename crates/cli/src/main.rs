@@ -8,6 +8,7 @@ mod doctor;
 mod drivers;
 mod exchange;
 mod feed;
+mod hub;
 mod play;
 mod prove;
 mod quirks;
@@ -88,6 +89,8 @@ enum Action {
     Status,
     /// Say what stands in the way of low-latency, bit-perfect sound on this machine, and what to do about it.
     Doctor(doctor::Doctor),
+    /// Share a device among several programs.
+    Hub(hub::Options),
     /// Register the driver, so that other programs find it.
     Register(drivers::Register),
     /// Take the registration back.
@@ -121,6 +124,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Action::Settings => settings::run(global),
         Action::Status => status::run(global),
         Action::Doctor(options) => return doctor::run(global, options),
+        Action::Hub(options) => hub::run(global, options),
         Action::Register(options) => drivers::register(global, options),
         Action::Unregister(options) => drivers::unregister(global, options),
         Action::ProbeChild { driver } => drivers::probe_child(global, driver),

@@ -15,4 +15,4 @@ mod stream;
 
 pub use backend::{Backend, DeviceEvent, Listener, Mode, OpenRequest, SideRequest};
 pub use info::{Caps, Channels, DeviceId, DeviceInfo, Note, NoteKind, Periods};
-pub use stream::{Clockwork, Layout, Loss, Period, Shape, Side, Step, Stream, Wake};
+pub use stream::{Below, Clockwork, Layout, Loss, Period, Shape, Side, Step, Stream, Wake};

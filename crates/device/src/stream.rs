@@ -2,7 +2,7 @@
 
 use crate::info::Note;
 use barewire_rt::{Area, AreaMut, Waker};
-use barewire_types::{Latency, Ns, RateHz, Result, SampleFormat};
+use barewire_types::{Integrity, Latency, Ns, RateHz, Reason, Result, SampleFormat};
 use std::sync::Arc;
 
 /// How the channels of one direction lie in the device's memory.
@@ -150,11 +150,26 @@ pub trait Stream: Send {
     /// Hands the first `frames` frames of the piece that `playback` lent to the hardware.
     fn commit(&mut self, frames: u32);
 
+    /// What lies below the stream and changes while it runs; `None` (the rule) if nothing does. Control thread.
+    fn below(&self) -> Option<Arc<dyn Below>> {
+        None
+    }
+
     /// A stream whose thread belongs to a foreign library says how to be driven; `None` (the rule) means that
     /// our own device thread runs the loop.
     fn clockwork(&self) -> Option<Arc<dyn Clockwork>> {
         None
     }
+}
+
+/// What lies below a stream and changes while it runs: a device that is shared with others. Outlives the stream. Any thread,
+/// never waits.
+pub trait Below: Send + Sync {
+    /// What becomes of samples there, and why; `None` if nothing is known of it now.
+    fn integrity(&self) -> Option<(Integrity, Reason)>;
+
+    /// Latency that is to be added to the shape's, for now.
+    fn added_latency(&self) -> Latency;
 }
 
 /// One pass of the cycle; returns whether it wants to be called again.

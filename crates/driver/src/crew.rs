@@ -5,13 +5,15 @@ use crate::events::Journal;
 use crate::keeper::{Keeper, KeeperHand};
 use crate::notifier::{Notifier, Request, Requests};
 use crate::opening::{Opened, Opening};
+use crate::rate::Rates;
 use barewire_abi::HostCallbacks;
+use barewire_device::Below;
 use barewire_engine::{EngineEvent, EventKind, FallbackControl, PairMeter};
 use barewire_rt::{EventReader, Lock, System};
 use barewire_settings::LogLevel;
-use barewire_types::{Error, ErrorKind, Ns, RateHz, Result};
+use barewire_types::{Error, ErrorKind, Latency, Ns, RateHz, Result};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// How long a thread that ends may take.
 pub(crate) const JOIN_NS: Ns = 2_000_000_000;
@@ -19,6 +21,32 @@ pub(crate) const JOIN_NS: Ns = 2_000_000_000;
 const OPEN_NS: Ns = 10_000_000_000;
 /// Openings that fail in a row before the host is asked for a reset.
 const TRIES: u32 = 40;
+
+/// What the driver and the keeper know of the device together.
+pub(crate) struct Known {
+    /// What lies below the device and changes while it runs.
+    pub(crate) below: Lock<Option<Arc<dyn Below>>>,
+    /// Rates that can be set; looked at from within callbacks too, held for a copy only.
+    pub(crate) rates: Lock<Arc<Rates>>,
+    /// The rate in force, for every query at any time.
+    pub(crate) rate_hz: Arc<AtomicU32>,
+}
+
+impl Known {
+    pub(crate) fn new(system: &Arc<dyn System>) -> Arc<Self> {
+        Arc::new(Self {
+            below: Lock::new(system.clone(), None),
+            rates: Lock::new(system.clone(), Arc::default()),
+            rate_hz: Arc::default(),
+        })
+    }
+
+    /// Latency that the device has for now, beside what it was opened with.
+    pub(crate) fn added_latency(&self) -> Latency {
+        let below = self.below.lock().clone();
+        below.map_or_else(Latency::default, |below| below.added_latency())
+    }
+}
 
 /// Opens devices for a run, on the keeper's thread.
 pub(crate) struct Reopener {
@@ -35,6 +63,9 @@ pub(crate) struct Reopener {
     /// The device was handed out on purpose, to be opened at another rate.
     pub(crate) swapping: AtomicBool,
     failures: Lock<u32>,
+    known: Arc<Known>,
+    /// What the host was told last.
+    added_latency: Lock<Latency>,
 }
 
 /// The threads of a prepared driver.
@@ -79,6 +110,7 @@ impl Reopener {
         rate: RateHz,
         requests: Arc<Requests>,
         journal: Arc<Lock<Journal>>,
+        known: Arc<Known>,
     ) -> Arc<Self> {
         let system = opening.system.clone();
         Arc::new(Self {
@@ -91,6 +123,8 @@ impl Reopener {
             journal,
             swapping: AtomicBool::new(false),
             failures: Lock::new(system.clone(), 0),
+            known,
+            added_latency: Lock::new(system.clone(), Latency::default()),
             system,
         })
     }
@@ -99,11 +133,45 @@ impl Reopener {
         let rate = *self.rate.lock();
         let opened = self.opening.open(rate)?;
         *self.meter.lock() = opened.meter.clone();
+        *self.known.below.lock() = opened.changing.clone();
         Ok(opened)
+    }
+
+    /// Whoever shares the device with others may be served later than it was: the host is told.
+    fn look_at_latency(&self) {
+        let added = self.known.added_latency();
+        if std::mem::replace(&mut *self.added_latency.lock(), added) != added {
+            let frames = added.output_frames;
+            self.say(
+                LogLevel::Info,
+                &format!("outputs now take {frames} frames more than at first"),
+            );
+            self.requests.ask(Request::LatenciesChanged);
+        }
+    }
+
+    /// Whoever leads has changed the rate of a device that is shared: the host is told, and asked to follow.
+    fn follow(&self) -> bool {
+        let id = &self.opening.leader.request.id;
+        let devices = self.opening.leader.backend.devices().unwrap_or_default();
+        let device = devices.into_iter().find(|device| device.id == *id);
+        let caps = device.and_then(|device| device.playback.or(device.capture));
+        let Some([rate]) = caps.as_ref().map(|caps| caps.rates.as_slice()) else { return false };
+        *self.known.rates.lock() = Arc::new(Rates { device: vec![*rate], converts: false });
+        *self.rate.lock() = *rate;
+        self.known.rate_hz.store(rate.get(), Ordering::Release);
+        self.say(
+            LogLevel::Warn,
+            &format!("the device that is shared now runs at {rate}; the host is asked to follow"),
+        );
+        self.requests.ask(Request::RateChanged);
+        self.requests.ask(Request::Reset);
+        true
     }
 
     /// Closes what is out of use, and opens the device anew if it is lost or was handed out. Keeper.
     fn look_after(&self) {
+        self.look_at_latency();
         let Some(control) = self.control.lock().clone() else { return };
         let dead = control.take_dead();
         let closed = dead.is_some();
@@ -129,7 +197,11 @@ impl Reopener {
             }
             Err(error) => {
                 let mut failures = self.failures.lock();
-                if *failures == 0 {
+                let is_first = *failures == 0;
+                if is_first && error.kind() == ErrorKind::UnsupportedRate && self.follow() {
+                    *failures = TRIES;
+                }
+                if is_first {
                     let text = format!("the device cannot be opened again yet: {error}");
                     self.say(LogLevel::Warn, &text);
                 }
@@ -187,9 +259,9 @@ impl Crew {
             }
         };
         let keeper = Keeper::start(&reopener.system, driver, round)?;
-        let notifier = Notifier::start(&reopener.system, driver, host, requests, move |requests| {
-            ears.listen(requests);
-        });
+        let rate_hz = reopener.known.rate_hz.clone();
+        let listen = move |requests: &Requests| ears.listen(requests);
+        let notifier = Notifier::start(&reopener.system, driver, host, requests, rate_hz, listen);
         match notifier {
             Ok(notifier) => Ok(Self { keeper, notifier, reopener }),
             Err(error) => {

@@ -8,13 +8,13 @@ pub use report::Observer;
 
 use crate::NAME;
 use crate::config::{Config, ConfigSource};
-use crate::crew::JOIN_NS;
+use crate::crew::{JOIN_NS, Known};
 use crate::diary::Diary;
 use crate::events::Journal;
 use crate::host_client::{Inside, OutputLatch, RunState};
 use crate::keeper::KeeperHand;
 use crate::offer::{Offer, refusal};
-use crate::rate::{self, Rates};
+use crate::rate;
 use crate::state::{Parcel, Prepared, Running, State};
 use crate::threads::{self, own_role};
 use barewire_abi::constants::future;
@@ -30,7 +30,7 @@ use barewire_types::{Ns, RateHz};
 use std::borrow::Cow;
 use std::ffi::c_void;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a driver is made of.
 #[derive(Clone)]
@@ -71,12 +71,9 @@ struct Core {
     telemetry: Arc<Telemetry>,
     latch: Arc<OutputLatch>,
     run: Lock<Arc<RunState>>,
-    /// The rate in force, for every query at any time.
-    rate_hz: Arc<AtomicU32>,
+    known: Arc<Known>,
     /// Words for queries from within callbacks: see [`Answers`].
     answers: Seqlock<ANSWERS>,
-    /// Rates that can be set; looked at from within callbacks too, held for a copy only.
-    rates: Lock<Arc<Rates>>,
     reports_overload: Arc<AtomicBool>,
     is_running: AtomicBool,
     /// disposeBuffers came on a thread of ours, which cannot wait for itself.
@@ -121,9 +118,8 @@ impl Driver {
             telemetry: Arc::default(),
             latch: OutputLatch::new(system.clone()),
             run: Lock::new(system.clone(), Arc::default()),
-            rate_hz: Arc::default(),
+            known: Known::new(&system),
             answers: Seqlock::new(),
-            rates: Lock::new(system.clone(), Arc::default()),
             reports_overload: Arc::default(),
             is_running: AtomicBool::new(false),
             dispose_later: AtomicBool::new(false),
@@ -216,12 +212,12 @@ impl Core {
     }
 
     fn rate(&self) -> Option<RateHz> {
-        RateHz::new(self.rate_hz.load(Ordering::Acquire))
+        RateHz::new(self.known.rate_hz.load(Ordering::Acquire))
     }
 
     fn check_rate(&self, rate_hz: f64) -> AsioResult<RateHz> {
         self.initialized()?;
-        let rates = self.rates.lock().clone();
+        let rates = self.known.rates.lock().clone();
         let rate = RateHz::from_f64(rate_hz).filter(|&rate| rates.device_rate(rate).is_some());
         rate.ok_or_else(|| {
             let list: Vec<String> =
@@ -242,8 +238,8 @@ impl Core {
         *self.problems.lock() = problems;
         let offer = Offer::new(&self.options.backends, &config)?;
         let rate = offer.rates.initial(offer.device.id.as_str(), config.rate);
-        self.rate_hz.store(rate.map_or(0, RateHz::get), Ordering::Release);
-        *self.rates.lock() = Arc::new(offer.rates.clone());
+        self.known.rate_hz.store(rate.map_or(0, RateHz::get), Ordering::Release);
+        *self.known.rates.lock() = Arc::new(offer.rates.clone());
         *self.config.lock() = config;
         let version = env!("CARGO_PKG_VERSION");
         let text = format!("{NAME} {version} serves {}: {}", offer.device.name, offer.reason);
@@ -443,7 +439,7 @@ impl Core {
         let state = self.state()?;
         let Some(offer) = state.offer() else { return Err(not_initialized()) };
         rate::remember(offer.device.id.as_str(), rate);
-        self.rate_hz.store(rate.get(), Ordering::Release);
+        self.known.rate_hz.store(rate.get(), Ordering::Release);
         if let Some(crew) = state.crew() {
             crew.change_rate(rate);
         }
@@ -608,7 +604,11 @@ impl AsioDriver for Driver {
         let is_direct = self.core.is_direct();
         let output =
             if is_direct { answers.output_direct_frames } else { answers.output_queued_frames };
-        Ok((answers.input_frames, output))
+        let added = self.core.known.added_latency();
+        let with = |frames: i32, added: u32| {
+            frames.saturating_add(i32::try_from(added).unwrap_or(i32::MAX))
+        };
+        Ok((with(answers.input_frames, added.input_frames), with(output, added.output_frames)))
     }
 
     fn buffer_size(&self) -> AsioResult<BufferSize> {

@@ -12,6 +12,7 @@ mod crew;
 mod diary;
 mod driver;
 mod events;
+mod holder;
 mod host_client;
 mod keeper;
 mod log;
@@ -31,7 +32,7 @@ pub use driver::{Driver, Observer, Options};
 pub use events::{LogRecord, Report};
 pub use log::log_file;
 pub use settings_source::SettingsSource;
-pub use status::{Status, status_directory, statuses};
+pub use status::{HubStatus, OwnStatus, Status, status_directory, statuses};
 pub use threads::live_threads;
 
 /// The name that hosts show.

@@ -20,6 +20,8 @@ pub(crate) enum Request {
     LatenciesChanged = 2,
     /// An xrun happened.
     Overload = 4,
+    /// The rate is another one now, and not because the host asked for it.
+    RateChanged = 8,
 }
 
 /// Requests that wait to be made; the same one waits only once.
@@ -83,13 +85,14 @@ impl Notifier {
         driver: usize,
         host: Arc<dyn HostCallbacks>,
         requests: Arc<Requests>,
+        rate_hz: Arc<AtomicU32>,
         mut round: impl FnMut(&Requests) + Send + 'static,
     ) -> Result<Self> {
         let (its, its_system) = (requests.clone(), system.clone());
         let body = move || {
             while !its.quit.load(Ordering::Acquire) {
                 round(&its);
-                tell(&*host, its.take(), &its.quit);
+                tell(&*host, its.take(), &its.quit, &rate_hz);
                 its.gate.await_wake(its_system.now_ns().saturating_add(ROUND_NS));
             }
             // The last events of a run belong to the log, not to the host.
@@ -109,7 +112,10 @@ impl Notifier {
     }
 }
 
-fn tell(host: &dyn HostCallbacks, wanted: u32, quit: &AtomicBool) {
+fn tell(host: &dyn HostCallbacks, wanted: u32, quit: &AtomicBool, rate_hz: &AtomicU32) {
+    if wanted & Request::RateChanged as u32 != 0 && !quit.load(Ordering::Acquire) {
+        host.sample_rate_did_change(f64::from(rate_hz.load(Ordering::Acquire)));
+    }
     let kinds = [
         (Request::Overload, message::OVERLOAD),
         (Request::LatenciesChanged, message::LATENCIES_CHANGED),

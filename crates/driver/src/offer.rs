@@ -40,7 +40,12 @@ pub(crate) struct Offer {
 fn matches(choice: &DeviceChoice, device: &DeviceInfo) -> bool {
     match choice {
         DeviceChoice::Default => device.is_default,
-        other => other.fits(device.id.as_str(), &device.name),
+        other => {
+            // A device that a hub shares is still that device.
+            let id = device.id.as_str();
+            let own = if device.id.backend() == "hub" { device.id.rest() } else { id };
+            other.fits(id, &device.name) || other.fits(own, &device.name)
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! own; perhaps both seen at another rate than theirs. The keeper calls it.
 
 use crate::rate::Rates;
-use barewire_device::{Backend, NoteKind, OpenRequest, Stream};
+use barewire_device::{Backend, Below, NoteKind, OpenRequest, Stream};
 use barewire_engine::{Clocks, PairMeter, Paired, Resampled};
 use barewire_rt::System;
 use barewire_types::{Error, ErrorKind, Integrity, RateHz, Reason, Result};
@@ -34,6 +34,8 @@ pub(crate) struct Opened {
     pub(crate) below: Option<(Integrity, Reason)>,
     /// What a person should know of it.
     pub(crate) notes: Vec<String>,
+    /// What lies below the device and changes while it runs.
+    pub(crate) changing: Option<Arc<dyn Below>>,
     /// How two devices get along.
     pub(crate) meter: Option<Arc<PairMeter>>,
 }
@@ -54,7 +56,7 @@ impl Opening {
     pub(crate) fn open(&self, rate: RateHz) -> Result<Opened> {
         let leader = self.leader.open(rate)?;
         let device_rate = leader.shape().rate;
-        let mut below = below(&*leader);
+        let (mut below, changing) = (below(&*leader), leader.below());
         let mut notes = sentences(&*leader);
         let (stream, meter) = match &self.follower {
             None => (leader, None),
@@ -71,7 +73,7 @@ impl Opening {
             }
         };
         if device_rate == rate {
-            return Ok(Opened { stream, below, notes, meter });
+            return Ok(Opened { stream, below, notes, changing, meter });
         }
         let reason = Reason::RateConverted { client: rate, device: device_rate };
         below = Some((Integrity::Resampled, reason));
@@ -79,7 +81,7 @@ impl Opening {
             "the device does not run at {rate}: it runs at {device_rate}, resampled"
         ));
         let stream = Box::new(Resampled::new(stream, rate, SEED)?);
-        Ok(Opened { stream, below, notes, meter })
+        Ok(Opened { stream, below, notes, changing, meter })
     }
 }
 

@@ -116,6 +116,52 @@ pub(crate) fn program() -> String {
     stem.unwrap_or_else(|| "a program".to_owned())
 }
 
+/// What a hub says of itself in the same place, so that whoever finds its device held can name it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HubStatus {
+    /// The id of the device that it holds; empty if none.
+    pub device: String,
+    /// The device's name.
+    pub name: String,
+}
+
+/// The status file of a process that is no driver.
+pub struct OwnStatus {
+    file: StatusFile,
+    written: Option<HubStatus>,
+}
+
+impl OwnStatus {
+    /// Takes a name below the directory of what is remembered.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn new(state: &Path) -> io::Result<Self> {
+        Ok(Self { file: StatusFile::new(&status_directory(state), 0)?, written: None })
+    }
+
+    /// Writes what has changed.
+    pub fn write(&mut self, hub: &HubStatus) {
+        if self.written.as_ref() == Some(hub) {
+            return;
+        }
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let status = Status {
+            process: std::process::id(),
+            program: program(),
+            entry: "hub".to_owned(),
+            written: format!("{:.3}", jiff::Timestamp::now()),
+            state: "hub".to_owned(),
+            device: some(&hub.device),
+            device_name: some(&hub.name),
+            ..Status::default()
+        };
+        // Tried again at the next change.
+        let _ = self.file.write(&status);
+        self.written = Some(hub.clone());
+    }
+}
+
 /// The file of one driver. Removed when it is dropped.
 pub(crate) struct StatusFile {
     path: PathBuf,

@@ -20,7 +20,6 @@ mod guests;
 mod latency;
 mod looped;
 mod outputs;
-mod pack;
 mod paired;
 mod pieces;
 mod plan;

@@ -1,11 +1,11 @@
 //! What the device thread tells, without ever waiting: a snapshot for those who ask, a log for those who listen.
 
-use crate::pack::{
+use barewire_device::Loss;
+use barewire_rt::Seqlock;
+use barewire_types::pack::{
     pack_format, pack_integrity, pack_lane, pack_reason, unpack_format, unpack_integrity,
     unpack_lane, unpack_reason,
 };
-use barewire_device::Loss;
-use barewire_rt::Seqlock;
 use barewire_types::{Integrity, Lane, Ns, RateHz, Reason, SampleFormat};
 use std::sync::atomic::{AtomicU64, Ordering};
 

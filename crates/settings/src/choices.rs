@@ -72,6 +72,13 @@ choices! {
         /// A device that another Barewire process holds.
         Hub = "hub",
     }
+    /// Who starts the hub.
+    HubStart {
+        /// A person, or the system at log-in.
+        ByHand = "by-hand",
+        /// The first driver that wants a device.
+        FirstClient = "first-client",
+    }
     /// How a device is held.
     DeviceMode {
         /// Exclusive if it can be had, else the next best, which is then said.

@@ -19,6 +19,28 @@ pub fn state_directory() -> Option<PathBuf> {
     state_directory_by(&|name| std::env::var_os(name))
 }
 
+/// Names the hub's address.
+pub const HUB_VARIABLE: &str = "BAREWIRE_HUB";
+
+/// Where the hub of this user is called: `$BAREWIRE_HUB`; below `$BAREWIRE_STATE` if that is set; else below
+/// `$XDG_RUNTIME_DIR`, which goes at log-out, or with what is remembered.
+pub fn hub_address() -> Option<PathBuf> {
+    hub_address_by(&|name| std::env::var_os(name))
+}
+
+fn hub_address_by(lookup: Lookup<'_>) -> Option<PathBuf> {
+    const NAME: &str = "hub.socket";
+    if let Some(address) = not_empty(lookup(HUB_VARIABLE)) {
+        return Some(address);
+    }
+    if let Some(state) = not_empty(lookup(STATE_VARIABLE)) {
+        return Some(state.join(NAME));
+    }
+    let runtime = not_empty(lookup("XDG_RUNTIME_DIR")).filter(|path| path.is_absolute());
+    let folder = runtime.map(|path| path.join("barewire"));
+    Some(folder.or_else(|| state_directory_by(lookup))?.join(NAME))
+}
+
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 fn settings_file_by(lookup: Lookup<'_>) -> Option<PathBuf> {
@@ -78,6 +100,19 @@ mod tests {
 
     fn with<'a>(pairs: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<OsString> + 'a {
         |name| pairs.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).into())
+    }
+
+    #[test]
+    fn the_hub_is_called_where_only_this_session_looks() {
+        let at = |lookup: Lookup<'_>| hub_address_by(lookup).map(|p| p.display().to_string());
+        let home = ("HOME", "/h/a");
+        assert_eq!(at(&with(&[home])).as_deref(), Some("/h/a/.local/state/barewire/hub.socket"));
+        let run = ("XDG_RUNTIME_DIR", "/run/user/1");
+        assert_eq!(at(&with(&[home, run])).as_deref(), Some("/run/user/1/barewire/hub.socket"));
+        let state = (STATE_VARIABLE, "/s");
+        assert_eq!(at(&with(&[home, run, state])).as_deref(), Some("/s/hub.socket"));
+        let named = (HUB_VARIABLE, "/n");
+        assert_eq!(at(&with(&[home, run, state, named])).as_deref(), Some("/n"));
     }
 
     #[test]

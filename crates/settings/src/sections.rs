@@ -2,8 +2,8 @@
 //! from here and from nowhere else.
 
 use crate::choices::{
-    BackendChoice, Clock, DeviceMode, Layout, LogLevel, OutputReady, RatePolicy, ReleaseOn, Sink,
-    Source,
+    BackendChoice, Clock, DeviceMode, HubStart, Layout, LogLevel, OutputReady, RatePolicy,
+    ReleaseOn, Sink, Source,
 };
 use crate::device::DeviceChoice;
 use crate::faults::VirtualFault;
@@ -25,6 +25,8 @@ sections! {
         mix: Mix = "output";
         /// The block sizes that a host is offered.
         blocks: Blocks = "blocks";
+        /// The hub.
+        hub: HubSettings = "hub";
         /// The log.
         log: Log = "log";
         /// The virtual device.
@@ -94,6 +96,23 @@ section! {
         /// The step from one size to the next: a number of frames, `"powers-of-two"`, or `"fixed"` for the
         /// preferred size alone.
         granularity: Option<SizeStep> = None, within 1 ..= MAX_FRAMES;
+    }
+}
+
+section! {
+    /// The process that shares one device among several programs: `barewire hub`.
+    HubSettings {
+        /// Who starts it: you (`by-hand`), or the first program whose driver wants a device (`first-client`).
+        start: HubStart = HubStart::ByHand;
+        /// The `barewire` command that is started then. `auto` is the one that is found in the path.
+        command: Option<PathBuf> = None;
+        /// Part of the name of the program that sets sample rate and buffer size. `auto` is the first one.
+        leader: Option<String> = None;
+        /// Offer what is being played as further inputs, so that it can be recorded. Every client then hears every
+        /// other.
+        tap: bool = false;
+        /// The most programs at a time.
+        most_clients: u16 = 16, within 1 ..= 32u16;
     }
 }
 

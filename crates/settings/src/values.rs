@@ -150,6 +150,20 @@ impl<T: Setting> Setting for Vec<T> {
     }
 }
 
+impl Setting for bool {
+    fn allowed(_: Limits) -> String {
+        "`true` or `false`".to_owned()
+    }
+
+    fn read(value: &Value, limits: Limits) -> Result<Self, Refusal> {
+        value.as_bool().ok_or_else(|| refuse_kind(value, &Self::allowed(limits)))
+    }
+
+    fn write(&self) -> Value {
+        (*self).into()
+    }
+}
+
 impl Setting for String {
     fn allowed(_: Limits) -> String {
         "a text that is not empty".to_owned()

@@ -6,6 +6,7 @@
 mod error;
 mod format;
 mod integrity;
+pub mod pack;
 mod time;
 
 pub use error::{Error, ErrorKind, Result};

@@ -22,6 +22,7 @@ const UNSAFE: &[&str] = &[
     "crates/backends/alsa/tests",
     "crates/backends/jack/src",
     "crates/backends/jack/tests",
+    "crates/backends/hub-client/tests",
     "crates/backends/wasapi/src",
     "crates/backends/wasapi/tests",
     "crates/backends/mme/src",

@@ -7,16 +7,37 @@ mod description;
 pub use description::describe;
 
 use barewire_device::Backend;
+use barewire_hub_client::{HubBackend, Starter};
 use barewire_rt::System;
+use barewire_settings::{HubSettings, HubStart, hub_address};
+use barewire_types::{Error, ErrorKind};
 use barewire_virtual::{Description, VirtualBackend};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// All backends of this system, the best first. The virtual device is the last resort: it is always there.
 pub fn backends(
     system: &Arc<dyn System>,
     virtual_devices: Vec<Description>,
 ) -> Vec<Arc<dyn Backend>> {
+    with_hub(system, virtual_devices, &HubSettings::default())
+}
+
+/// The same, with a hub that is started if the settings say so.
+pub fn with_hub(
+    system: &Arc<dyn System>,
+    virtual_devices: Vec<Description>,
+    settings: &HubSettings,
+) -> Vec<Arc<dyn Backend>> {
     let mut all: Vec<Arc<dyn Backend>> = Vec::new();
+    // Before the device itself: while a hub holds it nobody else can have it.
+    if let (Some(address), false) = (hub_address(), system.is_simulated()) {
+        let starter = (settings.start == HubStart::FirstClient)
+            .then(|| starter(address.clone(), settings.command.clone()));
+        all.push(Arc::new(HubBackend::new(system.clone(), address, starter)));
+    }
     // Hardware keeps real time; a simulated clock is for the virtual device alone.
     #[cfg(target_os = "linux")]
     if !system.is_simulated() {
@@ -33,9 +54,44 @@ pub fn backends(
     all
 }
 
+/// Starts `barewire hub`, which ends after its last client.
+fn starter(address: PathBuf, command: Option<PathBuf>) -> Starter {
+    /// A hub opens its door before it opens a device.
+    const PATIENCE: Duration = Duration::from_secs(5);
+    const LOOK: Duration = Duration::from_millis(20);
+    let command = command.unwrap_or_else(|| PathBuf::from("barewire"));
+    Arc::new(move || {
+        let mut hub = Command::new(&command);
+        hub.args(["hub", "--until-last"]).stdin(Stdio::null());
+        let mut child =
+            hub.stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(|error| {
+                let text = format!("the hub cannot be started by {}: {error}", command.display());
+                Error::new(ErrorKind::NotFound, text)
+                    .remedy("name the `barewire` command in the setting hub.command")
+            })?;
+        let begin = Instant::now();
+        while !address.exists() && begin.elapsed() < PATIENCE {
+            if let Ok(Some(status)) = child.try_wait() {
+                // Another one may have been quicker.
+                if address.exists() {
+                    break;
+                }
+                let text = format!("the hub has ended again: {status}");
+                return Err(Error::new(ErrorKind::Malfunction, text)
+                    .remedy("start it by hand to see why: `barewire hub`"));
+            }
+            std::thread::sleep(LOOK);
+        }
+        // Waited for, so that it does not stay as a zombie of this program.
+        std::thread::spawn(move || child.wait());
+        Ok(())
+    })
+}
+
 /// The names of all backends of this system, as settings spell them.
 pub fn names() -> Vec<&'static str> {
     vec![
+        barewire_hub_client::NAME,
         #[cfg(target_os = "linux")]
         barewire_alsa::NAME,
         #[cfg(target_os = "linux")]

@@ -4,6 +4,7 @@ use super::{Core, mode, not_initialized};
 use crate::buffers::{self, Bank};
 use crate::config::Config;
 use crate::crew::{Crew, Ears, Reopener};
+use crate::holder;
 use crate::host_client::{HostClient, RunState};
 use crate::notifier::Requests;
 use crate::offer::{Direction, Offer, refusal};
@@ -80,19 +81,21 @@ impl Core {
             waits_always: config.output_mode == OutputMode::Direct,
             frames,
             sample_bytes: offer.format.bytes(),
-            rate: self.rate_hz.clone(),
+            rate: self.known.rate_hz.clone(),
             before: 0,
             answers_later: false,
             lates: 0,
         };
         let (engine_events, engine_reader) = events(EVENTS);
         let (stream_events, stream_reader) = events(EVENTS);
-        let opening = opening(&offer, config, rate, frames, self.system(), wanted);
+        // A device that is shared may have other rates than when it was looked at.
+        let rates = Rates::clone(&*self.known.rates.lock());
+        let opening = opening(&offer, rates, config, rate, frames, self.system(), wanted);
         let crew = self.crew(opening, rate, host, [engine_reader, stream_reader])?;
         let opened = crew
             .open()
             .and_then(|opened| self.join(opened, stream_events, engine_events, plan, client))
-            .map_err(|error| refusal(&error));
+            .map_err(|error| refusal(&holder::named(error, &offer.device.id, config)));
         let (engine, control, waker) = match opened {
             Ok(opened) => opened,
             Err(error) => {
@@ -122,7 +125,13 @@ impl Core {
             journal: self.journal.clone(),
             reports_overload: self.reports_overload.clone(),
         };
-        let reopener = Reopener::new(opening, rate, Requests::new(system), self.journal.clone());
+        let reopener = Reopener::new(
+            opening,
+            rate,
+            Requests::new(system),
+            self.journal.clone(),
+            self.known.clone(),
+        );
         let config = self.options.config.clone();
         let core = Arc::downgrade(self);
         let write_down = move || {
@@ -180,6 +189,7 @@ fn plan(offer: &Offer, config: &Config, inputs: &Bank, outputs: &Bank, frames: u
 /// A direction in which the host has no buffers is left alone: a player must not take the microphone, nor be lost with it.
 fn opening(
     offer: &Offer,
+    rates: Rates,
     config: &Config,
     rate: RateHz,
     frames: u32,
@@ -210,6 +220,6 @@ fn opening(
         let rates = Rates { device, converts: true };
         target(&follower.backend, &follower.device.id, rates, capture, None)
     });
-    let leader = target(&offer.backend, &offer.device.id, offer.rates.clone(), own, playback);
+    let leader = target(&offer.backend, &offer.device.id, rates, own, playback);
     Opening { system: system.clone(), leader, follower }
 }

@@ -8,7 +8,7 @@ use crate::status::Status;
 use barewire_abi::{AsioDriver, AsioResult};
 use barewire_rt::Role;
 use barewire_settings::LogLevel;
-use barewire_types::{Latency, SampleFormat};
+use barewire_types::{Integrity, Latency, Reason, SampleFormat};
 use std::sync::Arc;
 
 /// A look at a driver from outside of the host. Outlives the driver.
@@ -31,13 +31,25 @@ impl Observer {
 }
 
 impl Core {
+    /// What arrives: what we do ourselves, unless that is exact and what lies below is not.
+    fn integrity(&self) -> (Integrity, Reason) {
+        let own = self.telemetry.integrity();
+        let below = self.known.below.lock().clone().and_then(|below| below.integrity());
+        match below {
+            Some((integrity, reason)) if own.0.is_exact() && reason != Reason::NotYetPlayed => {
+                (integrity, reason)
+            }
+            _ => own,
+        }
+    }
+
     fn report(self: &Arc<Self>, state: &State) -> Report {
         let latencies = Driver { core: self.clone() }.latencies().unwrap_or((0, 0));
         let frames = |value: i32| u32::try_from(value).unwrap_or(0);
         let latency =
             Latency { input_frames: frames(latencies.0), output_frames: frames(latencies.1) };
         let snapshot = self.telemetry.snapshot();
-        let (integrity, integrity_reason) = self.telemetry.integrity();
+        let (integrity, integrity_reason) = self.integrity();
         let offer = state.offer().cloned();
         let shape = state.setup().map(|setup| setup.shape);
         let meter = state.crew().and_then(|crew| crew.reopener.meter.lock().clone());
@@ -120,7 +132,7 @@ impl Core {
     /// What a run came to, in a sentence for the log.
     pub(super) fn account(&self) -> String {
         let snapshot = self.telemetry.snapshot();
-        let (integrity, reason) = self.telemetry.integrity();
+        let (integrity, reason) = self.integrity();
         format!(
             "stopped after {} blocks, {} xruns and {} late blocks; integrity {integrity}: {reason}",
             snapshot.blocks, snapshot.xruns, snapshot.lates

@@ -1,9 +1,9 @@
 //! Integrity and its reason as words, so that they can be published without a lock.
 
-use barewire_types::{ByteOrder, Integrity, Lane, RateHz, Reason, SampleFormat};
+use crate::{ByteOrder, Integrity, Lane, RateHz, Reason, SampleFormat};
 
 /// As one word.
-pub(crate) fn pack_lane(lane: Lane) -> u64 {
+pub fn pack_lane(lane: Lane) -> u64 {
     match lane {
         Lane::Exact => 0,
         Lane::Sum => 1,
@@ -12,7 +12,7 @@ pub(crate) fn pack_lane(lane: Lane) -> u64 {
 }
 
 /// Back from [`pack_lane`].
-pub(crate) fn unpack_lane(word: u64) -> Lane {
+pub fn unpack_lane(word: u64) -> Lane {
     match word {
         0 => Lane::Exact,
         1 => Lane::Sum,
@@ -21,7 +21,7 @@ pub(crate) fn unpack_lane(word: u64) -> Lane {
 }
 
 /// As one word.
-pub(crate) fn pack_integrity(integrity: Integrity) -> u64 {
+pub fn pack_integrity(integrity: Integrity) -> u64 {
     let (tag, bits) = match integrity {
         Integrity::Exact { bits } => (0, bits),
         Integrity::Sum { bits } => (1, bits),
@@ -35,7 +35,7 @@ pub(crate) fn pack_integrity(integrity: Integrity) -> u64 {
 }
 
 /// Back from [`pack_integrity`].
-pub(crate) fn unpack_integrity(word: u64) -> Integrity {
+pub fn unpack_integrity(word: u64) -> Integrity {
     let [tag, bits, ..] = word.to_le_bytes();
     match tag {
         0 => Integrity::Exact { bits },
@@ -49,7 +49,7 @@ pub(crate) fn unpack_integrity(word: u64) -> Integrity {
 }
 
 /// As two words.
-pub(crate) fn pack_reason(reason: Reason) -> [u64; 2] {
+pub fn pack_reason(reason: Reason) -> [u64; 2] {
     match reason {
         Reason::OneClient => [0, 0],
         Reason::SeveralClients { clients } => [1, u64::from(clients)],
@@ -65,13 +65,11 @@ pub(crate) fn pack_reason(reason: Reason) -> [u64; 2] {
         Reason::NotYetPlayed => [9, 0],
         Reason::DeviceLost => [10, 0],
         Reason::NoOutput => [11, 0],
-        // A reason of later days: the least that can be said.
-        _ => [9, 0],
     }
 }
 
 /// Back from [`pack_reason`].
-pub(crate) fn unpack_reason([first, second]: [u64; 2]) -> Reason {
+pub fn unpack_reason([first, second]: [u64; 2]) -> Reason {
     let [tag, format, ..] = first.to_le_bytes();
     let format = unpack_format(u64::from(format));
     let [low, high] = halves(second);
@@ -101,7 +99,7 @@ fn rate(hz: u32) -> RateHz {
 }
 
 /// As one small word.
-pub(crate) fn pack_format(format: SampleFormat) -> u64 {
+pub fn pack_format(format: SampleFormat) -> u64 {
     let little = SampleFormat::little(format.encoding);
     let place = SampleFormat::ALL_LITTLE.iter().position(|&f| f == little).unwrap_or(0);
     let big = u64::from(format.order == ByteOrder::Big);
@@ -109,7 +107,7 @@ pub(crate) fn pack_format(format: SampleFormat) -> u64 {
 }
 
 /// Back from [`pack_format`].
-pub(crate) fn unpack_format(word: u64) -> SampleFormat {
+pub fn unpack_format(word: u64) -> SampleFormat {
     let place = usize::try_from(word >> 1).unwrap_or(usize::MAX);
     let little = SampleFormat::ALL_LITTLE.get(place).copied().unwrap_or(SampleFormat::INT32);
     if word & 1 == 1 { SampleFormat::big(little.encoding) } else { little }
