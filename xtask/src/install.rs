@@ -12,11 +12,22 @@ pub(crate) struct Tool {
 }
 
 /// All of them.
-pub(crate) const TOOLS: [Tool; 4] = [
+pub(crate) const TOOLS: [Tool; 8] = [
     Tool { program: "flac", package: "flac", reason: "FLAC files against an independent decoder" },
     Tool { program: "sox", package: "sox", reason: "WAV files against an independent decoder" },
     Tool { program: "jackd", package: "jackd2", reason: "the JACK backend on a real server" },
     Tool { program: "strace", package: "strace", reason: "system calls of the device thread" },
+    Tool { program: "pipewire", package: "pipewire", reason: "the JACK backend on PipeWire" },
+    Tool { program: "pw-jack", package: "pipewire-jack", reason: "the JACK backend on PipeWire" },
+    Tool { program: "pw-reserve", package: "pipewire-bin", reason: "cards held by others" },
+    Tool { program: "dbus-run-session", package: "dbus", reason: "cards held by others, rights" },
+];
+
+/// What the JACK lab needs.
+pub(crate) const JACK_TOOLS: [Tool; 3] = [
+    Tool { program: "jackd", package: "jackd2", reason: "the JACK lab" },
+    Tool { program: "pipewire", package: "pipewire", reason: "the JACK lab" },
+    Tool { program: "pw-jack", package: "pipewire-jack", reason: "the JACK lab" },
 ];
 
 /// What the hardware lab needs.

@@ -1,6 +1,7 @@
-//! The only scripts of the project: `cargo xtask test`, `tidy`, `hardware`, `windows`, `bench`.
+//! The only scripts of the project: `cargo xtask test`, `tidy`, `hardware`, `windows`, `jack`, `bench`.
 
 mod install;
+mod lab_jack;
 mod lab_linux;
 mod lab_windows;
 mod run;
@@ -59,6 +60,12 @@ enum Action {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// The JACK lab: real servers, JACK2 and PipeWire, killed fifty times each while a stream runs.
+    Jack {
+        /// What cannot be run here is a failure.
+        #[arg(long)]
+        ci: bool,
+    },
     /// All benchmarks: tables of ratios within one run.
     Bench,
 }
@@ -79,6 +86,7 @@ fn main() -> Result<()> {
         Action::Wine { bits, program, arguments } => {
             std::process::exit(lab_windows::wine(&root, bits, &program, &arguments)?)
         }
+        Action::Jack { ci } => lab_jack::run(&root, ci || std::env::var_os("CI").is_some()),
         Action::Bench => run::bench(&root),
     }
 }

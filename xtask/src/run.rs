@@ -65,6 +65,7 @@ pub(crate) fn test(root: &Path, strict: bool) -> Result<()> {
         arguments.extend(["--", "--seeds", SEEDS]);
         cargo(root, &arguments, &[])
     })?;
+    step("JACK lab", || crate::lab_jack::run(root, strict))?;
     step("hardware lab", || crate::lab_linux::run(root, strict, ""))?;
     if !missing.is_empty() {
         println!("{} things were skipped, see above", missing.len());

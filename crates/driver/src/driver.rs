@@ -62,6 +62,8 @@ struct Core {
     problems: Lock<Vec<String>>,
     /// What is to be said of the stream that was opened.
     stream_notes: Lock<Vec<String>>,
+    /// What was said of the system's refusals.
+    remarks_told: Lock<Vec<String>>,
     /// The name that the host has chosen among the entries.
     instance: Lock<String>,
     /// The last call that was refused, and why.
@@ -111,6 +113,7 @@ impl Driver {
             config: Lock::new(system.clone(), Config::default()),
             problems: Lock::new(system.clone(), Vec::new()),
             stream_notes: Lock::new(system.clone(), Vec::new()),
+            remarks_told: Lock::new(system.clone(), Vec::new()),
             instance: Lock::new(system.clone(), NAME.to_owned()),
             last_error: Lock::new(system.clone(), None),
             diary: Lock::new(system.clone(), None),
@@ -352,6 +355,7 @@ impl Core {
         // Only now: positions are asked for to the very last callback.
         self.is_running.store(false, Ordering::Release);
         let engine = if ended { running.parcel.engine.lock().take() } else { None };
+        self.tell_remarks();
         self.say(LogLevel::Info, self.account());
         *state = match engine {
             Some(engine) => {

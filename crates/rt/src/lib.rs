@@ -24,6 +24,8 @@ pub use gate::Gate;
 pub use lent_memory::LentMemory;
 pub use lock::{Lock, LockGuard};
 pub use mailbox::Mailbox;
+#[cfg(unix)]
+pub use priority::{Grant, grant_by, limit_real_time};
 pub use real::RealSystem;
 pub use seqlock::Seqlock;
 pub use simulated::SimulatedSystem;

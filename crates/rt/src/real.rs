@@ -58,7 +58,7 @@ impl System for RealSystem {
         let refused = self.refused.clone();
         spawn_thread(name, move || {
             if role == Role::Device && !os::raise_priority() {
-                refused.store(true, Ordering::Relaxed);
+                ask_others(refused);
             }
             body();
         })
@@ -68,6 +68,27 @@ impl System for RealSystem {
         let refused = self.refused.load(Ordering::Relaxed);
         if refused { vec![os::REFUSED.to_owned()] } else { Vec::new() }
     }
+}
+
+/// Has others asked for what the system has refused to the calling thread, on a thread that may wait for their answer.
+#[cfg(unix)]
+fn ask_others(refused: Arc<AtomicBool>) {
+    let thread = crate::priority::own_thread();
+    let told = refused.clone();
+    let ask = move || {
+        if !crate::priority::is_granted_to(thread) {
+            told.store(true, Ordering::Relaxed);
+        }
+    };
+    if !crate::priority::has_grant() || spawn_thread("barewire-rights", ask).is_err() {
+        refused.store(true, Ordering::Relaxed);
+    }
+}
+
+/// There is nobody else to ask.
+#[cfg(not(unix))]
+fn ask_others(refused: Arc<AtomicBool>) {
+    refused.store(true, Ordering::Relaxed);
 }
 
 /// Starts a thread of the operating system that can be joined with a deadline.

@@ -11,6 +11,7 @@ pub mod kernel;
 mod open;
 mod params;
 mod quirks;
+mod reserved;
 mod stream;
 pub mod uapi;
 
@@ -27,18 +28,23 @@ pub const NAME: &str = "alsa";
 pub struct AlsaBackend {
     system: Arc<dyn System>,
     kernel: Arc<dyn Kernel>,
+    /// Who is asked for a card before it is opened.
+    reserve: reserved::Reserve,
 }
 
 impl AlsaBackend {
     /// The cards of the kernel that this process runs on.
     #[cfg(target_os = "linux")]
     pub fn new(system: Arc<dyn System>) -> Self {
-        Self::with_kernel(system, Arc::new(kernel::RealKernel))
+        Self {
+            reserve: reserved::on_the_bus,
+            ..Self::with_kernel(system, Arc::new(kernel::RealKernel))
+        }
     }
 
     /// The cards of another kernel, for tests.
     pub fn with_kernel(system: Arc<dyn System>, kernel: Arc<dyn Kernel>) -> Self {
-        Self { system, kernel }
+        Self { system, kernel, reserve: reserved::of_nobody }
     }
 }
 
@@ -52,6 +58,9 @@ impl Backend for AlsaBackend {
     }
 
     fn open(&self, request: &OpenRequest) -> Result<Box<dyn Stream>> {
-        open::open(&self.system, &self.kernel, request)
+        let place = enumerate::find(&*self.kernel, &request.id);
+        let hold = place.map(|place| (self.reserve)(place.card)).transpose()?.flatten();
+        let stream = open::open(&self.system, &self.kernel, request)?;
+        Ok(reserved::with(stream, hold))
     }
 }

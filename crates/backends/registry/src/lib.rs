@@ -41,6 +41,7 @@ pub fn with_hub(
     // Hardware keeps real time; a simulated clock is for the virtual device alone.
     #[cfg(target_os = "linux")]
     if !system.is_simulated() {
+        barewire_rt::grant_by(barewire_desktop::make_realtime);
         all.push(Arc::new(barewire_alsa::AlsaBackend::new(system.clone())));
         all.push(Arc::new(barewire_jack::JackBackend::new(system.clone())));
     }

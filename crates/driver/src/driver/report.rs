@@ -156,8 +156,20 @@ impl Core {
         diary.write(&fresh, &status);
     }
 
+    /// What the system has refused since the last look, real-time priority above all, becomes an event.
+    pub(super) fn tell_remarks(&self) {
+        let Some(mut told) = self.remarks_told.try_lock() else { return };
+        for remark in self.system().remarks() {
+            if !told.contains(&remark) {
+                self.say(LogLevel::Warn, remark.clone());
+                told.push(remark);
+            }
+        }
+    }
+
     /// The same, about once a second.
     pub(super) fn write_down_if_due(self: &Arc<Self>) {
+        self.tell_remarks();
         let is_due = |diary: &Option<Diary>| diary.as_ref().is_some_and(Diary::is_due);
         if self.diary.try_lock().is_some_and(|diary| is_due(&diary)) {
             self.write_down();
