@@ -1,5 +1,6 @@
 //! The only scripts of the project: `cargo xtask test`, `tidy`, `hardware`, `windows`, `jack`, `bench`.
 
+mod conformance;
 mod install;
 mod lab_jack;
 mod lab_linux;
@@ -66,6 +67,8 @@ enum Action {
         #[arg(long)]
         ci: bool,
     },
+    /// Our own driver against every rule, and the driver tester against its specimens.
+    Conformance,
     /// All benchmarks: tables of ratios within one run.
     Bench,
 }
@@ -87,6 +90,7 @@ fn main() -> Result<()> {
             std::process::exit(lab_windows::wine(&root, bits, &program, &arguments)?)
         }
         Action::Jack { ci } => lab_jack::run(&root, ci || std::env::var_os("CI").is_some()),
+        Action::Conformance => conformance::test(&root, false),
         Action::Bench => run::bench(&root),
     }
 }

@@ -66,6 +66,7 @@ pub(crate) fn test(root: &Path, strict: bool) -> Result<()> {
         cargo(root, &arguments, &[])
     })?;
     step("JACK lab", || crate::lab_jack::run(root, strict))?;
+    step("conformance", || crate::conformance::test(root, true))?;
     step("hardware lab", || crate::lab_linux::run(root, strict, ""))?;
     if !missing.is_empty() {
         println!("{} things were skipped, see above", missing.len());

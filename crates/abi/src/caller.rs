@@ -81,6 +81,11 @@ impl<D: Dialect> DriverRef<D> {
         self.object.as_ptr().cast()
     }
 
+    /// The object, with the reference, which is the caller's from now on.
+    pub fn into_raw(self) -> *mut c_void {
+        std::mem::ManuallyDrop::new(self).as_raw()
+    }
+
     /// The object under another of its interfaces; `None` if it has none by that id.
     pub fn query_interface(&self, id: Guid) -> Option<Self> {
         let mut other = ptr::null_mut();

@@ -20,7 +20,7 @@ mod vtable;
 pub use callbacks::{HostCallbacks, TimeInfo};
 pub use caller::{CreatedBuffers, DriverRef};
 pub use constants::{Code, SampleType};
-pub use dialect::{Dialect, Long, Native, Samples, Unix, Windows};
+pub use dialect::{Dialect, HighLow, Long, Native, Samples, Unix, Windows};
 pub use driver::{
     AsioDriver, AsioError, AsioResult, BufferRequest, BufferSize, ChannelControls, ChannelInfo,
     ClockSource, FutureCall, Halves, InputMonitor, InternalBuffers, IoFormat, SamplePosition,

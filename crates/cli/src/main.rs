@@ -2,6 +2,7 @@
 //! process) and `say.rs` (words and JSON for people and programs).
 
 mod builtin;
+mod conform;
 mod decode;
 mod devices;
 mod doctor;
@@ -83,6 +84,8 @@ enum Action {
     Verify(prove::Verify),
     /// Measure the way from outputs to inputs, beside what the driver reports.
     Latency(prove::Latency),
+    /// Test a driver against the rules of the interface, each in a process of its own.
+    Conform(conform::Conform),
     /// Print the settings in force, and where each comes from.
     Settings,
     /// Show what the drivers that other programs have loaded are doing.
@@ -114,6 +117,7 @@ fn main() -> ExitCode {
 fn run(command: &Command) -> Result<ExitCode> {
     let global = &command.global;
     match &command.action {
+        Action::Conform(options) => return conform::run_conform(global, options),
         Action::Devices => devices::run(global),
         Action::Drivers => drivers::list(global),
         Action::Play(options) => play::run(global, options),

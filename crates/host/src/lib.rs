@@ -5,6 +5,7 @@
 //! Drivers are strangers: what they are known to get wrong (facts of the field, named where they are met) is borne here,
 //! so that a [`Player`] sees halves that alternate, positions that begin at 0 and callbacks that do not overlap.
 
+pub mod bare;
 mod events;
 mod probe;
 mod quirks;

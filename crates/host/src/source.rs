@@ -73,9 +73,19 @@ impl Source {
 
     /// Loads the driver, tells it its name and initialises it.
     pub(crate) fn load(&self) -> Result<Loaded> {
+        let loaded = self.unready()?;
+        // Some drivers answer with a negative error code where "no" is meant.
+        if loaded.driver.init(ptr::null_mut()) <= 0 {
+            return Err(refusal(&loaded.driver, &self.name, "init", Code::NOT_PRESENT));
+        }
+        Ok(loaded)
+    }
+
+    /// Loads the driver and tells it its name.
+    pub(crate) fn unready(&self) -> Result<Loaded> {
         let loaded = match &self.kind {
             Kind::File { path, .. } => load_file(path)?,
-            Kind::Maker(make) => Loaded { driver: owned(&self.name, make())?, _library: None },
+            Kind::Maker(make) => Loaded { driver: owned(&self.name, make())?, library: None },
         };
         if let Kind::File { instance: Some(instance), .. } = &self.kind {
             // Only cwASIO's own drivers know the selector; others call it an invalid parameter.
@@ -83,10 +93,6 @@ impl Source {
                 let text = format!("{}: the driver does not find itself registered", self.name);
                 return Err(Error::new(ErrorKind::NotFound, text).remedy("register it again"));
             }
-        }
-        // Some drivers answer with a negative error code where "no" is meant.
-        if loaded.driver.init(ptr::null_mut()) <= 0 {
-            return Err(refusal(&loaded.driver, &self.name, "init", Code::NOT_PRESENT));
         }
         Ok(loaded)
     }
@@ -96,7 +102,7 @@ impl Source {
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) driver: DriverRef<Native>,
-    _library: Option<Library>,
+    pub(crate) library: Option<Library>,
 }
 
 fn owned(name: &str, object: *mut c_void) -> Result<DriverRef<Native>> {
@@ -142,5 +148,5 @@ fn load_file(path: &Path) -> Result<Loaded> {
     // SAFETY: as above.
     let object = unsafe { factory() };
     let driver = owned(&path.display().to_string(), object)?;
-    Ok(Loaded { driver, _library: Some(library) })
+    Ok(Loaded { driver, library: Some(library) })
 }

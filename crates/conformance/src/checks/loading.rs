@@ -1,0 +1,154 @@
+//! Registration, loading, references, unloading.
+
+use super::Body;
+use super::footprint::Footprint;
+use crate::case::Case;
+use crate::desk::{Check, Desk, ensure, failed, skipped};
+use barewire_abi::Guid;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) fn body(case: Case) -> Option<Body> {
+    Some(match case {
+        Case::Registration => registration,
+        Case::RegisteredName => registered_name,
+        Case::Instantiation => instantiation,
+        Case::QueryInterface => query_interface,
+        Case::ReferenceCounts => reference_counts,
+        Case::InstancesLeaveNothing => instances_leave_nothing,
+        Case::UnloadAfterRelease => unload_after_release,
+        Case::StackBalance => stack_balance,
+        _ => return None,
+    })
+}
+
+const BY_PATH: &str = "the driver was named by its path, not by a registered name";
+
+fn registration(desk: &Desk) -> Check {
+    let Some(entry) = &desk.options.registered else { return skipped(BY_PATH) };
+    let file = &entry.driver;
+    ensure(file.is_absolute(), || format!("the path {}", file.display()), "an absolute path")?;
+    ensure(file.is_file(), || format!("no file at {}", file.display()), "the driver's file")
+}
+
+fn registered_name(desk: &Desk) -> Check {
+    let Some(entry) = &desk.options.registered else { return skipped(BY_PATH) };
+    let length = entry.name.chars().count();
+    ensure(length <= 31, || format!("{length} characters"), "at most 31 characters")?;
+    match &entry.description {
+        Some(text) if *text != entry.name => {
+            desk.warn(format!("hosts show {:?} or {text:?}", entry.name));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn instantiation(desk: &Desk) -> Check {
+    match desk.source.bare() {
+        Ok(_) => Ok(()),
+        Err(error) => failed(error.to_string(), "an object"),
+    }
+}
+
+fn query_interface(desk: &Desk) -> Check {
+    const NO_INTERFACE: i32 = 0x8000_4002_u32.cast_signed();
+    let subject = desk.subject()?;
+    let mut identity = None;
+    for _ in 0..2 {
+        let (code, object) = subject.query_interface(Guid::IUNKNOWN);
+        let seen = || format!("0x{code:08X} and {object:#x}");
+        ensure(code == 0 && object != 0, seen, "S_OK and an object for IUnknown")?;
+        subject.release();
+        let before = *identity.get_or_insert(object);
+        ensure(before == object, || format!("{before:#x}, then {object:#x}"), "one identity")?;
+    }
+    let unknown = Guid::from_u128(0x5AFE_0000_0000_4000_8000_00DE_AD00_BEEF);
+    let (code, object) = subject.query_interface(unknown);
+    if code == 0 {
+        subject.release();
+        desk.warn("an id that nobody knows is answered with S_OK");
+        return Ok(());
+    }
+    // A `long` of 64 bits bears the code with or without its sign.
+    let is_refusal = code == NO_INTERFACE || code == i32::MAX;
+    ensure(is_refusal, || format!("0x{code:08X}"), "E_NOINTERFACE for an id that nobody knows")?;
+    ensure(object == 0, || format!("the pointer {object:#x}"), "a null pointer with a refusal")
+}
+
+fn reference_counts(desk: &Desk) -> Check {
+    let subject = desk.subject()?;
+    for (wanted, is_more) in [(2, true), (3, true), (2, false), (1, false)] {
+        let count = if is_more { subject.add_ref() } else { subject.release() };
+        ensure(count == wanted, || format!("a count of {count}"), &format!("{wanted}"))?;
+    }
+    let last = subject.end();
+    ensure(last == 0, || format!("{last} from the last Release"), "0")
+}
+
+/// Threads that were told to end need a moment.
+fn settled(desk: &Desk, before: Footprint) -> Option<Vec<String>> {
+    for _ in 0..desk.wait(20, 200).as_millis() / 10 {
+        if Footprint::now()?.growth(before).is_empty() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Some(Footprint::now()?.growth(before))
+}
+
+fn instances_leave_nothing(desk: &Desk) -> Check {
+    let round = |init: bool| -> Check {
+        let subject = desk.subject()?;
+        if init {
+            subject.init(0);
+        }
+        subject.end();
+        Ok(())
+    };
+    // What a first one sets up for good is nobody's leak.
+    for n in 0..20 {
+        round(n % 2 == 0)?;
+    }
+    let Some(before) = Footprint::now() else {
+        for n in 0..100 {
+            round(n % 2 == 0)?;
+        }
+        desk.note("this system does not tell what a process holds; only crashes are seen");
+        return Ok(());
+    };
+    for n in 0..100 {
+        round(n % 2 == 0)?;
+    }
+    let grown = settled(desk, before).unwrap_or_default();
+    let allowed = "as many threads and handles as before, and as much memory";
+    ensure(grown.is_empty(), || grown.join(", "), allowed)
+}
+
+fn unload_after_release(desk: &Desk) -> Check {
+    // The first opening starts what the system itself keeps.
+    drop(desk.running()?);
+    std::thread::sleep(desk.wait(20, 200));
+    let before = Footprint::now();
+    let mut stage = desk.running()?;
+    stage.await_blocks(4)?;
+    if let Some(subject) = stage.subject.take().and_then(Arc::into_inner) {
+        subject.unload();
+    }
+    let threads = |footprint: Option<Footprint>| footprint.map(|found| found.threads);
+    let (left, had) = (threads(Footprint::now()), threads(before));
+    if let (Some(left), Some(had)) = (left, had) {
+        let seen = || format!("{} threads more than before", left - had);
+        ensure(left <= had, seen, "no thread of the driver after the last Release")?;
+    }
+    // A thread in code that is gone crashes now.
+    std::thread::sleep(desk.wait(50, 2000));
+    Ok(())
+}
+
+fn stack_balance(_: &Desk) -> Check {
+    if cfg!(target_arch = "x86") {
+        return crate::desk::unjudged("the check is for Windows");
+    }
+    skipped("only on 32-bit Windows do methods take their arguments off the stack")
+}

@@ -1,0 +1,269 @@
+//! A pattern sent through a driver's outputs, and what its inputs bring meanwhile.
+
+use crate::desk::{Check, Desk, Rig, Stage, unjudged};
+use barewire_dsp::{Copier, Rest, Route};
+use barewire_host::bare::HalfView;
+use barewire_rt::{Area, AreaMut};
+use barewire_types::SampleFormat;
+use barewire_verify::{Analysis, Pattern, analyse};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// What is sent, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Send {
+    pub(crate) pattern: Pattern,
+    pub(crate) bits: u8,
+    pub(crate) frames: usize,
+    /// The block size; the preferred one if none.
+    pub(crate) block: Option<i32>,
+    /// outputReady is called in each block.
+    pub(crate) output_ready: bool,
+    /// Behind the pattern the host leaves its outputs as they are, instead of writing silence.
+    pub(crate) leaves_unwritten: bool,
+}
+
+impl Default for Send {
+    fn default() -> Self {
+        Self {
+            pattern: Pattern::Random,
+            bits: 16,
+            frames: 3000,
+            block: None,
+            output_ready: false,
+            leaves_unwritten: false,
+        }
+    }
+}
+
+impl Desk {
+    /// How long a pattern is.
+    pub(crate) fn pattern_frames(&self) -> usize {
+        if self.options.long { 480_000 } else { 12_000 }
+    }
+}
+
+/// Frames over which likeness is judged; of noise that has nothing to do with each other it stays far below [`ALIKE`].
+const WINDOW: usize = 96;
+const ALIKE: f64 = 0.6;
+/// Frames in which a channel's sound is recognised.
+const SYNC: usize = 48;
+/// What a way round may take, besides a few blocks.
+const MOST_DELAY: usize = 12_000;
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Round {
+    pub(crate) channels: usize,
+    pub(crate) frames: usize,
+    pub(crate) block_frames: i32,
+    pub(crate) format: SampleFormat,
+    /// Both latencies, as told while running.
+    pub(crate) told_frames: i64,
+    sent: Send,
+    received: Vec<i32>,
+}
+
+/// One channel's halves.
+type Halves = [HalfView; 2];
+
+/// The host in this test: what it writes and reads in each block.
+struct Exchange {
+    inputs: Vec<Halves>,
+    outputs: Vec<Halves>,
+    into: Copier,
+    from: Copier,
+    plane: Vec<u8>,
+    words: Vec<u8>,
+    block: usize,
+    at: usize,
+    send: Send,
+    heard: Arc<Mutex<Vec<i32>>>,
+    wanted: usize,
+}
+
+fn one_channel(from: SampleFormat, to: SampleFormat) -> Check<Copier> {
+    Ok(Copier::new(from, to, 1, 1, &[Route { from: 0, to: 0 }], Rest::Silence)?)
+}
+
+impl Exchange {
+    fn block(&mut self, half: usize) {
+        let bytes = self.plane.len();
+        let mut frames = vec![0_i32; self.block * self.outputs.len()];
+        let channels = self.outputs.len();
+        for channel in 0..channels {
+            for n in 0..self.block {
+                let frame = self.at + n;
+                let sample = if frame < self.send.frames {
+                    self.send.pattern.sample(frame as u64, channel, self.send.bits)
+                } else {
+                    0
+                };
+                self.words[n * 4..n * 4 + 4].copy_from_slice(&sample.to_le_bytes());
+            }
+            let leave = self.send.leaves_unwritten && self.at >= self.send.frames;
+            if !leave {
+                let to = AreaMut::from_slice(&mut self.plane, 1, bytes / self.block);
+                self.into.run(Area::from_slice(&self.words, 1, 4), to);
+                self.outputs[channel][half].write(&self.plane);
+            }
+            self.inputs[channel][half].read_into(&mut self.plane);
+            let to = AreaMut::from_slice(&mut self.words, 1, 4);
+            self.from.run(Area::from_slice(&self.plane, 1, bytes / self.block), to);
+            for (n, word) in self.words.as_chunks::<4>().0.iter().enumerate() {
+                frames[n * channels + channel] = i32::from_le_bytes(*word);
+            }
+        }
+        self.at += self.block;
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if heard.len() < self.wanted {
+            heard.extend(frames);
+        }
+    }
+}
+
+impl Round {
+    /// Runs `stage`, which has as many inputs as outputs, until the pattern must have come back.
+    pub(crate) fn send(mut stage: Stage<'_>, send: Send) -> Check<Self> {
+        let wanted = stage.table.wanted().to_vec();
+        let first = wanted[0];
+        let number = stage.ask(|rig| rig.channel(first))?.sample_type;
+        let number = barewire_abi::Long::to_i32(number);
+        let Some(format) = barewire_abi::SampleType(number).format() else {
+            return unjudged(format!("sample type {number} is unknown"));
+        };
+        let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
+        let halves = stage.halves()?;
+        for pair in halves.chunks_exact(2) {
+            let both = [pair[0].2, pair[1].2];
+            if pair[0].0.is_input { inputs.push(both) } else { outputs.push(both) }
+        }
+        let block = usize::try_from(stage.frames).unwrap_or(0);
+        let channels = outputs.len();
+        let tail = MOST_DELAY + 4 * block;
+        let wanted = (send.frames + tail) * channels;
+        let heard = Arc::new(Mutex::new(Vec::with_capacity(wanted + block * channels)));
+        let mut exchange = Exchange {
+            inputs,
+            outputs,
+            into: one_channel(SampleFormat::INT32, format)?,
+            from: one_channel(format, SampleFormat::INT32)?,
+            plane: vec![0; block * format.bytes()],
+            words: vec![0; block * 4],
+            block,
+            at: 0,
+            send,
+            heard: heard.clone(),
+            wanted,
+        };
+        let subject = stage.subject()?.clone();
+        if send.output_ready {
+            subject.output_ready();
+        }
+        stage.recorder.on_block(move |_, seen| {
+            exchange.block(usize::from(seen.half != 0));
+            if send.output_ready {
+                subject.output_ready();
+            }
+        });
+        stage.start()?;
+        stage.await_blocks(2)?;
+        let (input, output) = stage.ask(Rig::latencies)?;
+        let length = || heard.lock().unwrap_or_else(PoisonError::into_inner).len();
+        // As long as blocks come it is worth waiting.
+        while length() < wanted {
+            let (_, came) = stage.blocks_within(1, Duration::from_secs(3));
+            if !came {
+                return unjudged("blocks have ceased");
+            }
+        }
+        stage.stop()?;
+        let received = std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner));
+        let block_frames = stage.frames;
+        let told_frames = i64::from(input) + i64::from(output);
+        Ok(Self {
+            channels,
+            frames: send.frames,
+            block_frames,
+            format,
+            told_frames,
+            sent: send,
+            received,
+        })
+    }
+
+    /// Whether nothing came back at all.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.received.iter().all(|sample| *sample == 0)
+    }
+
+    fn most_delay(&self) -> usize {
+        MOST_DELAY + 2 * usize::try_from(self.block_frames).unwrap_or(0)
+    }
+
+    /// What became of the pattern.
+    pub(crate) fn analyse(&self) -> Analysis {
+        let Send { pattern, bits, frames, .. } = self.sent;
+        analyse(pattern, self.channels, bits, frames, &self.received, self.most_delay())
+    }
+
+    /// How alike a received and a sent channel are over some frames, from 0 to 1, whatever was done to single bits.
+    fn likeness(&self, received: usize, got: usize, sent: usize, from: usize) -> f64 {
+        let Send { pattern, bits, frames, .. } = self.sent;
+        let (mut product, mut ours, mut theirs) = (0.0, 0.0, 0.0);
+        for n in 0..WINDOW.min(frames - from) {
+            let place = (got + n) * self.channels + received;
+            let b = f64::from(self.received.get(place).copied().unwrap_or(0));
+            let a = f64::from(pattern.sample((from + n) as u64, sent, bits));
+            product += a * b;
+            ours += a * a;
+            theirs += b * b;
+        }
+        if ours > 0.0 && theirs > 0.0 { (product / (ours * theirs).sqrt()).abs() } else { 0.0 }
+    }
+
+    /// Where a received channel is out of order or not itself: the first frame, or nowhere.
+    pub(crate) fn out_of_place(&self, channel: usize) -> Option<usize> {
+        let Some((bears, delay)) = self.find(channel) else { return Some(0) };
+        let windows = (0..self.sent.frames.saturating_sub(WINDOW)).step_by(WINDOW);
+        windows.into_iter().find(|from| self.likeness(channel, delay + from, bears, *from) < ALIKE)
+    }
+
+    /// Which sent channel a received one bears, and its delay: exactly if it is anywhere intact, else by likeness.
+    pub(crate) fn find(&self, channel: usize) -> Option<(usize, usize)> {
+        self.find_exactly(channel).or_else(|| {
+            let pairs = (0..self.channels)
+                .flat_map(|sent| (0..self.most_delay()).map(move |at| (sent, at)));
+            let alike = pairs.map(|(sent, at)| ((sent, at), self.likeness(channel, at, sent, 0)));
+            let (found, likeness) = alike.max_by(|a, b| a.1.total_cmp(&b.1))?;
+            (likeness >= ALIKE).then_some(found)
+        })
+    }
+
+    fn find_exactly(&self, channel: usize) -> Option<(usize, usize)> {
+        let received = |frame: usize| self.received.get(frame * self.channels + channel).copied();
+        let Send { pattern, bits, .. } = self.sent;
+        let own_first =
+            std::iter::once(channel).chain((0..self.channels).filter(|c| *c != channel));
+        for sent in own_first {
+            let at = (0..self.most_delay()).find(|delay| {
+                (0..SYNC).all(|n| received(delay + n) == Some(pattern.sample(n as u64, sent, bits)))
+            });
+            if let Some(delay) = at {
+                return Some((sent, delay));
+            }
+        }
+        None
+    }
+
+    /// Samples that came back and were never sent.
+    pub(crate) fn foreign_samples(&self) -> usize {
+        let Send { pattern, bits, frames, .. } = self.sent;
+        let mut sent: HashSet<i32> = HashSet::from([0]);
+        for channel in 0..self.channels {
+            sent.extend((0..frames).map(|frame| pattern.sample(frame as u64, channel, bits)));
+        }
+        self.received.iter().filter(|sample| !sent.contains(sample)).count()
+    }
+}

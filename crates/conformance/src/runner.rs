@@ -1,0 +1,247 @@
+//! Starts a child for each case, watches it, and judges what became of it.
+
+use crate::case::{Case, Group};
+use crate::outcome::{Answer, Outcome, Status};
+use barewire_types::{Error, ErrorKind, Result};
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What is to be run, and how.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The cases, in any order.
+    pub cases: Vec<Case>,
+    /// Long cases run too.
+    pub long: bool,
+    /// Children at once. Cases that measure time run alone.
+    pub jobs: usize,
+    /// How long a case may take.
+    pub patience: Duration,
+    /// Nothing new is begun after the first failure.
+    pub stop_at_failure: bool,
+}
+
+impl Plan {
+    /// Everything, two at a time.
+    pub fn all() -> Self {
+        Self {
+            cases: Case::ALL.to_vec(),
+            long: false,
+            jobs: 2,
+            patience: Duration::from_secs(20),
+            stop_at_failure: false,
+        }
+    }
+}
+
+struct State {
+    waiting: VecDeque<Case>,
+    /// Verdicts so far; `None` while a case runs.
+    judged: BTreeMap<Case, Option<Status>>,
+    outcomes: Vec<Outcome>,
+    failed: bool,
+}
+
+impl State {
+    fn running(&self) -> usize {
+        self.judged.values().filter(|status| status.is_none()).count()
+    }
+
+    /// The next case that need not wait for another: all that it rests on is judged, or was not chosen.
+    fn take(&mut self) -> Option<Case> {
+        let alone = |case: Case| case.about().group == Group::Timing;
+        let running = self.running();
+        let timing = self.judged.iter().any(|(case, status)| status.is_none() && alone(*case));
+        if timing {
+            return None;
+        }
+        let free = |case: &Case| {
+            let ready = case.about().rests_on.iter().all(|base| {
+                !self.waiting.contains(base) && !matches!(self.judged.get(base), Some(None))
+            });
+            ready && (!alone(*case) || running == 0)
+        };
+        let place = self.waiting.iter().position(free)?;
+        let case = self.waiting.remove(place)?;
+        self.judged.insert(case, None);
+        Some(case)
+    }
+
+    /// Why `case` would say nothing.
+    fn unjudged(&self, case: Case) -> Option<Status> {
+        case.about().rests_on.iter().find_map(|base| {
+            let status = self.judged.get(base)?.as_ref()?;
+            let broken = status.is_failure() || matches!(status, Status::NotJudged { .. });
+            let because = format!(
+                "it rests on {base}, which {}",
+                match status {
+                    Status::NotJudged { .. } => "was not judged",
+                    _ => "failed",
+                }
+            );
+            broken.then_some(Status::NotJudged { because })
+        })
+    }
+}
+
+/// Runs the plan. `command` gives the command that calls [`crate::child`] for a case, with the files for its answer and its
+/// calls; `tell` hears of each outcome as it comes.
+///
+/// # Errors
+/// If a folder for answers or a child cannot be made.
+pub fn run(
+    plan: &Plan,
+    command: impl Fn(Case, &Path, &Path) -> Command + Sync,
+    tell: impl Fn(&Outcome) + Sync,
+) -> Result<Vec<Outcome>> {
+    let folder = tempfile::tempdir().map_err(Error::from)?;
+    let mut cases = plan.cases.clone();
+    cases.sort_unstable();
+    cases.dedup();
+    let state = Mutex::new(State {
+        waiting: cases.into(),
+        judged: BTreeMap::new(),
+        outcomes: Vec::new(),
+        failed: false,
+    });
+    let change = Condvar::new();
+    let trouble = Mutex::new(None);
+    std::thread::scope(|scope| {
+        for _ in 0..plan.jobs.max(1) {
+            scope.spawn(|| {
+                let work = Work { plan, folder: folder.path(), command: &command, tell: &tell };
+                if let Err(error) = work.run(&state, &change) {
+                    *trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    state.lock().unwrap_or_else(PoisonError::into_inner).waiting.clear();
+                    change.notify_all();
+                }
+            });
+        }
+    });
+    if let Some(error) = trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
+    }
+    let mut outcomes = state.into_inner().unwrap_or_else(PoisonError::into_inner).outcomes;
+    outcomes.sort_by_key(|outcome| outcome.case);
+    Ok(outcomes)
+}
+
+struct Work<'a, C, T> {
+    plan: &'a Plan,
+    folder: &'a Path,
+    command: &'a C,
+    tell: &'a T,
+}
+
+impl<C: Fn(Case, &Path, &Path) -> Command + Sync, T: Fn(&Outcome) + Sync> Work<'_, C, T> {
+    fn run(&self, state: &Mutex<State>, change: &Condvar) -> Result<()> {
+        let mut held = state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if held.waiting.is_empty() || (self.plan.stop_at_failure && held.failed) {
+                return Ok(());
+            }
+            let Some(case) = held.take() else {
+                held = change.wait(held).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let known = held.unjudged(case);
+            drop(held);
+            let outcome = match known {
+                Some(status) => Ok(outcome(case, status, Vec::new(), Instant::now())),
+                None if case.about().is_long && !self.plan.long => {
+                    Ok(outcome(case, Status::NotRun, Vec::new(), Instant::now()))
+                }
+                None => self.judge(case),
+            };
+            held = state.lock().unwrap_or_else(PoisonError::into_inner);
+            let outcome = match outcome {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    held.judged.remove(&case);
+                    return Err(error);
+                }
+            };
+            (self.tell)(&outcome);
+            held.failed |= outcome.status.is_failure();
+            held.judged.insert(case, Some(outcome.status.clone()));
+            held.outcomes.push(outcome);
+            change.notify_all();
+        }
+    }
+
+    fn judge(&self, case: Case) -> Result<Outcome> {
+        let begin = Instant::now();
+        let file = |kind: &str| self.folder.join(format!("{case}.{kind}"));
+        let (answer, calls, words) = (file("answer"), file("calls"), file("words"));
+        let mut command = (self.command)(case, &answer, &calls);
+        let errors = std::fs::File::create(&words).map_err(Error::from)?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
+        let mut child = command
+            .spawn()
+            .map_err(|error| Error::from(error).context(command.get_program().to_string_lossy()))?;
+        let ended = watch(&mut child, self.plan.patience)?;
+        let written = std::fs::read(&answer).ok();
+        if let Some(answer) = written.and_then(|text| serde_json::from_slice::<Answer>(&text).ok())
+        {
+            return Ok(outcome(case, answer.status, answer.notes, begin));
+        }
+        let calls = std::fs::read_to_string(&calls).unwrap_or_default();
+        let during = match calls.trim() {
+            "" => "nothing yet".to_owned(),
+            call => camel(call),
+        };
+        let Some(status) = ended else {
+            let after_s = self.plan.patience.as_secs();
+            return Ok(outcome(case, Status::Hung { after_s, during }, Vec::new(), begin));
+        };
+        let words = std::fs::read(&words).unwrap_or_default();
+        let words = String::from_utf8_lossy(&words).trim().to_owned();
+        if words.starts_with(UNABLE) {
+            return Err(Error::new(ErrorKind::Bug, words));
+        }
+        let notes = words.lines().last().map(|line| format!("its last words: {line}"));
+        let how = format!("the process ended with {status}");
+        let status = Status::Crashed { how, during };
+        Ok(outcome(case, status, notes.into_iter().collect(), begin))
+    }
+}
+
+/// What a child begins its words with if the suite itself, not the driver, is at fault.
+pub(crate) const UNABLE: &str = "the suite cannot";
+
+fn outcome(case: Case, status: Status, notes: Vec<String>, begin: Instant) -> Outcome {
+    let seconds = begin.elapsed().as_secs_f64();
+    Outcome { case, level: case.about().level, status, notes, seconds }
+}
+
+/// Waits for the child's end; ends it itself if it takes too long, and answers `None`.
+fn watch(child: &mut Child, patience: Duration) -> Result<Option<ExitStatus>> {
+    let until = Instant::now() + patience;
+    loop {
+        if let Some(status) = child.try_wait().map_err(Error::from)? {
+            return Ok(Some(status));
+        }
+        if Instant::now() >= until {
+            // It may have ended by itself meanwhile.
+            let _ = child.kill();
+            child.wait().map_err(Error::from)?;
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// `get_channels` as the interface spells it.
+fn camel(call: &str) -> String {
+    let mut words = call.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |mut name, word| {
+        let mut letters = word.chars();
+        name.extend(letters.next().into_iter().flat_map(char::to_uppercase));
+        name.push_str(letters.as_str());
+        name
+    })
+}
