@@ -1,10 +1,12 @@
-//! `barewire devices`: what there is to play through, and what it can do.
+//! `barewire devices`: what there is to play through, each thing once with the ways to it, and what each way gives.
 
 use crate::{Global, builtin, say};
 use anyhow::Result;
-use barewire_device::{Caps, DeviceInfo};
+use barewire_device::{Caps, Endpoint, Lead, endpoints};
+use barewire_types::RateHz;
 use serde::Serialize;
 
+/// A device, once. What stands beside `ways` is what the best way knows of it.
 #[derive(Serialize)]
 struct Device {
     id: String,
@@ -13,6 +15,27 @@ struct Device {
     is_default: bool,
     playback: Option<Side>,
     capture: Option<Side>,
+    notes: Vec<String>,
+    /// All ways to it, the best first.
+    ways: Vec<Way>,
+}
+
+/// One way to a device.
+#[derive(Serialize)]
+struct Way {
+    id: String,
+    backend: String,
+    name: String,
+    /// What arrives at best: `exact (24 bits)`, `shared by the system`.
+    integrity: String,
+    /// The smallest period.
+    period_frames: u32,
+    /// The least latency of each direction, at `rate_hz`.
+    input_frames: u32,
+    output_frames: u32,
+    rate_hz: u32,
+    plays: bool,
+    captures: bool,
     notes: Vec<String>,
 }
 
@@ -35,18 +58,44 @@ impl From<&Caps> for Side {
     }
 }
 
-impl From<&DeviceInfo> for Device {
-    fn from(info: &DeviceInfo) -> Self {
+fn notes(lead: &Lead) -> Vec<String> {
+    lead.device.notes.iter().map(|note| note.text.clone()).collect()
+}
+
+impl From<&Lead> for Way {
+    fn from(lead: &Lead) -> Self {
+        let Lead { device, way, .. } = lead;
         Self {
-            id: info.id.to_string(),
-            name: info.name.clone(),
-            backend: info.id.backend().to_owned(),
-            is_default: info.is_default,
-            playback: info.playback.as_ref().map(Side::from),
-            capture: info.capture.as_ref().map(Side::from),
-            notes: info.notes.iter().map(|note| note.text.clone()).collect(),
+            id: device.id.to_string(),
+            backend: device.id.backend().to_owned(),
+            name: device.name.clone(),
+            integrity: way.integrity.to_string(),
+            period_frames: way.period_frames,
+            input_frames: way.latency.input_frames,
+            output_frames: way.latency.output_frames,
+            rate_hz: way.rate.get(),
+            plays: device.playback.is_some(),
+            captures: device.capture.is_some(),
+            notes: notes(lead),
         }
     }
+}
+
+/// The first way of an endpoint is its face.
+fn describe(endpoint: &Endpoint) -> Option<Device> {
+    let best = endpoint.leads.first()?;
+    let side =
+        |side: fn(&Lead) -> Option<&Caps>| endpoint.leads.iter().find_map(side).map(Side::from);
+    Some(Device {
+        id: best.device.id.to_string(),
+        name: best.device.name.clone(),
+        backend: best.device.id.backend().to_owned(),
+        is_default: endpoint.leads.iter().any(|lead| lead.device.is_default),
+        playback: side(|lead| lead.device.playback.as_ref()),
+        capture: side(|lead| lead.device.capture.as_ref()),
+        notes: notes(best),
+        ways: endpoint.leads.iter().map(Way::from).collect(),
+    })
 }
 
 /// Lists devices.
@@ -55,16 +104,12 @@ pub(crate) fn run(global: &Global) -> Result<()> {
     let system = builtin::system(&settings);
     let device = builtin::virtual_device(global, &settings);
     let backends = barewire_registry::backends(&system, vec![device]);
-    let mut all = Vec::new();
-    let mut failed = Vec::new();
-    for backend in backends {
-        match backend.devices() {
-            Ok(devices) => all.extend(devices.iter().map(Device::from)),
-            Err(error) => failed.push(format!("{}: {error}", backend.name())),
-        }
-    }
+    let (found, failed) = endpoints(&backends);
+    let all: Vec<Device> = found.iter().filter_map(describe).collect();
     say::report(global, &all, |all| all.iter().for_each(print));
-    failed.into_iter().for_each(say::aside);
+    for (backend, error) in failed {
+        say::aside(format_args!("{backend}: {error}"));
+    }
     Ok(())
 }
 
@@ -84,4 +129,22 @@ fn print(device: &Device) {
     for note in &device.notes {
         say::line(format_args!("    note     {note}"));
     }
+    for way in &device.ways {
+        say::line(format_args!("    way      {}: {}", way.id, gives(way)));
+    }
+}
+
+fn gives(way: &Way) -> String {
+    let milliseconds = |frames: u32| {
+        RateHz::new(way.rate_hz).map_or(0.0, |rate| f64::from(frames) * 1000.0 / rate.as_f64())
+    };
+    let mut words = format!("{}, periods from {} frames", way.integrity, way.period_frames);
+    for (word, is_there, frames) in
+        [("heard", way.plays, way.output_frames), ("captured", way.captures, way.input_frames)]
+    {
+        if is_there {
+            words += &format!(", {word} after {:.1} ms at best", milliseconds(frames));
+        }
+    }
+    words
 }

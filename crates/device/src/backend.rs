@@ -2,6 +2,7 @@
 
 use crate::info::{DeviceId, DeviceInfo};
 use crate::stream::Stream;
+use crate::ways::Way;
 use barewire_types::{RateHz, Result, SampleFormat};
 use std::sync::Arc;
 
@@ -86,6 +87,12 @@ pub trait Backend: Send + Sync {
     fn in_mode(&self, mode: Mode) -> Option<Arc<dyn Backend>> {
         let _ = mode;
         None
+    }
+
+    /// What this way to `device` gives, and which endpoints lie behind it. A backend whose devices other backends reach too
+    /// says here what the system calls them.
+    fn way(&self, device: &DeviceInfo) -> Way {
+        Way::of(device)
     }
 
     /// Tells `listener` of devices that come and go, until it is replaced or the backend dropped. A backend

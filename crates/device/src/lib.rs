@@ -12,7 +12,9 @@ mod backend;
 pub mod contract;
 mod info;
 mod stream;
+mod ways;
 
 pub use backend::{Backend, DeviceEvent, Listener, Mode, OpenRequest, SideRequest};
 pub use info::{Caps, Channels, DeviceId, DeviceInfo, Note, NoteKind, Periods};
 pub use stream::{Below, Clockwork, Layout, Loss, Period, Shape, Side, Step, Stream, Wake};
+pub use ways::{Endpoint, Lead, Way, endpoints};

@@ -152,8 +152,8 @@ impl Reopener {
 
     /// Whoever leads has changed the rate of a device that is shared: the host is told, and asked to follow.
     fn follow(&self) -> bool {
-        let id = &self.opening.leader.request.id;
-        let devices = self.opening.leader.backend.devices().unwrap_or_default();
+        let id = &self.opening.first.leader.request.id;
+        let devices = self.opening.first.leader.backend.devices().unwrap_or_default();
         let device = devices.into_iter().find(|device| device.id == *id);
         let caps = device.and_then(|device| device.playback.or(device.capture));
         let Some([rate]) = caps.as_ref().map(|caps| caps.rates.as_slice()) else { return false };

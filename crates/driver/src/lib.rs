@@ -9,6 +9,7 @@
 mod buffers;
 mod config;
 mod crew;
+mod detours;
 mod diary;
 mod driver;
 mod events;

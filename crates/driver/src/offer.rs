@@ -1,6 +1,7 @@
 //! What is offered to the host, from what the devices say of themselves. No device is opened for it.
 
 use crate::config::{BlockSizes, Config};
+use crate::detours::{self, Detour};
 use crate::rate::Rates;
 use barewire_abi::{AsioError, AsioResult, BufferSize, Code, SampleType};
 use barewire_device::{Backend, Caps, DeviceInfo, Mode};
@@ -27,6 +28,8 @@ pub(crate) struct Offer {
     pub(crate) device: DeviceInfo,
     /// It captures, if that is another device.
     pub(crate) follower: Option<Follower>,
+    /// Other ways to the same, the best first.
+    pub(crate) detours: Vec<Detour>,
     pub(crate) input: Direction,
     pub(crate) output: Direction,
     pub(crate) rates: Rates,
@@ -57,7 +60,11 @@ impl Offer {
     /// Chooses a device and describes it to hosts.
     pub(crate) fn new(backends: &[Arc<dyn Backend>], config: &Config) -> AsioResult<Self> {
         let Choice { backend, device, reason } = choose(backends, config)?;
+        let (backend, device, detours, reason) =
+            detours::weigh(backends, config, backend, device, reason);
         let follower = follower(backends, config, &device)?;
+        // Inputs of another device than the outputs are what the settings name, and come by one way.
+        let detours = if follower.is_some() { Vec::new() } else { detours };
         let capturing = follower.as_ref().map_or(&device, |follower| &follower.device);
         let input = direction(
             capturing.capture.as_ref(),
@@ -87,7 +94,7 @@ impl Offer {
         let rates = Rates { device: device_rates, converts: config.converts };
         let format = config.container.unwrap_or_else(|| container(&input, &output, config));
         let block = block_sizes(config.block);
-        Ok(Self { backend, device, follower, input, output, rates, format, block, reason })
+        Ok(Self { backend, device, follower, detours, input, output, rates, format, block, reason })
     }
 
     /// A direction, as hosts name it.

@@ -18,13 +18,21 @@ pub(crate) struct Target {
     pub(crate) rates: Rates,
 }
 
-/// What is to be opened.
-pub(crate) struct Opening {
-    pub(crate) system: Arc<dyn System>,
+/// What is to be opened together.
+pub(crate) struct Targets {
     /// It plays and gives the time, or captures alone.
     pub(crate) leader: Target,
     /// It captures, if that is another device.
     pub(crate) follower: Option<Target>,
+}
+
+/// What is to be opened.
+pub(crate) struct Opening {
+    pub(crate) system: Arc<dyn System>,
+    /// The best way.
+    pub(crate) first: Targets,
+    /// Other ways to the same, the best first: taken if those before them do not open.
+    pub(crate) others: Vec<Targets>,
 }
 
 /// What was opened.
@@ -52,8 +60,33 @@ impl Target {
 }
 
 impl Opening {
-    /// Opens everything that a host at `rate` needs. Keeper.
+    /// Opens everything that a host at `rate` needs: the best way that opens, and it is said why no better one. Keeper.
     pub(crate) fn open(&self, rate: RateHz) -> Result<Opened> {
+        let first = match self.first.open(&self.system, rate) {
+            Err(error) if !self.others.is_empty() => error,
+            done => return done,
+        };
+        let mut why = vec![format!("{}: {first}", self.first.leader.request.id)];
+        for other in &self.others {
+            let id = &other.leader.request.id;
+            match other.open(&self.system, rate) {
+                Ok(mut opened) => {
+                    let text = format!(
+                        "{id} is used, since a better way does not open: {}",
+                        why.join("; ")
+                    );
+                    opened.notes.insert(0, text);
+                    return Ok(opened);
+                }
+                Err(error) => why.push(format!("{id}: {error}")),
+            }
+        }
+        Err(first)
+    }
+}
+
+impl Targets {
+    fn open(&self, system: &Arc<dyn System>, rate: RateHz) -> Result<Opened> {
         let leader = self.leader.open(rate)?;
         let device_rate = leader.shape().rate;
         let (mut below, changing) = (below(&*leader), leader.below());
@@ -67,7 +100,7 @@ impl Opening {
                     "inputs come from {}, which has a clock of its own: they are resampled to that of {}",
                     target.request.id, self.leader.request.id
                 ));
-                let (system, clocks) = (self.system.clone(), Clocks::Own);
+                let (system, clocks) = (system.clone(), Clocks::Own);
                 let (pair, meter) = Paired::new(leader, follower, clocks, system, SEED)?;
                 (Box::new(pair) as Box<dyn Stream>, Some(meter))
             }

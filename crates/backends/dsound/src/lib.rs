@@ -11,7 +11,7 @@ pub mod sounds;
 mod stream;
 
 use crate::sounds::Sounds;
-use barewire_device::{Backend, DeviceInfo, OpenRequest, Stream};
+use barewire_device::{Backend, DeviceInfo, OpenRequest, Stream, Way};
 use barewire_rt::System;
 use barewire_types::Result;
 use std::sync::Arc;
@@ -49,5 +49,9 @@ impl Backend for DsoundBackend {
 
     fn open(&self, request: &OpenRequest) -> Result<Box<dyn Stream>> {
         open::open(&self.system, &*self.sounds, request)
+    }
+
+    fn way(&self, device: &DeviceInfo) -> Way {
+        open::way(self.sounds.is_wine(), device)
     }
 }

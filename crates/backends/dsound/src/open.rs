@@ -5,10 +5,10 @@ use crate::quirks::{CAPTURE_STEP_US, ENGINE_PERIOD_MS, LEAD_MS, transport_ms};
 use crate::sounds::{Code, Direction, SoundFormat, Sounds, code};
 use crate::stream::DsoundStream;
 use barewire_device::{
-    Caps, Layout, Note, NoteKind, OpenRequest, Shape, Side, SideRequest, Stream,
+    Caps, DeviceInfo, Layout, Note, NoteKind, OpenRequest, Shape, Side, SideRequest, Stream, Way,
 };
 use barewire_rt::{LentMemory, System};
-use barewire_types::{Error, ErrorKind, Latency, RateHz, Result};
+use barewire_types::{Error, ErrorKind, Latency, RateHz, Result, SampleFormat};
 use std::sync::Arc;
 
 /// Longer periods only add latency.
@@ -89,6 +89,27 @@ pub(crate) fn open(
     let (system, direction) = (system.clone(), place.direction);
     let ring = (memory, sizes.ring_frames);
     Ok(Box::new(DsoundStream::new(system, sound, direction, side, ring, shape, notes)))
+}
+
+/// What the device gives with the smallest periods, at 48 kHz in stereo.
+pub(crate) fn way(is_wine: bool, device: &DeviceInfo) -> Way {
+    let direction =
+        if device.playback.is_some() { Direction::Playback } else { Direction::Capture };
+    let format = SoundFormat { sample: SampleFormat::INT16, channels: 2, rate: RateHz::DAT };
+    let sizes = Sizes::new(direction, &format, 0);
+    let (shape, _) = shape(is_wine, direction, &format, sizes);
+    let and_period =
+        |frames: u32, is_there: bool| if is_there { frames + shape.period_frames } else { 0 };
+    Way {
+        endpoints: vec![device.id.rest().to_owned()],
+        rate: RateHz::DAT,
+        period_frames: shape.period_frames,
+        latency: Latency {
+            input_frames: and_period(shape.latency.input_frames, device.capture.is_some()),
+            output_frames: and_period(shape.latency.output_frames, device.playback.is_some()),
+        },
+        ..Way::of(device)
+    }
 }
 
 fn format(place: &Place, caps: &Caps, rate: RateHz, wanted: SideRequest) -> Result<SoundFormat> {

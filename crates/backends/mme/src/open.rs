@@ -5,10 +5,10 @@ use crate::quirks::{ENGINE_PERIOD_MS, MOST_PACKET_BYTES, QUEUED_MS, TRANSPORT_MS
 use crate::stream::MmeStream;
 use crate::waves::{Code, Direction, WaveFormat, Waves, code};
 use barewire_device::{
-    Caps, Layout, Note, NoteKind, OpenRequest, Shape, Side, SideRequest, Stream,
+    Caps, DeviceInfo, Layout, Note, NoteKind, OpenRequest, Shape, Side, SideRequest, Stream, Way,
 };
 use barewire_rt::System;
-use barewire_types::{Error, ErrorKind, Latency, RateHz, Result};
+use barewire_types::{Error, ErrorKind, Latency, RateHz, Result, SampleFormat};
 use std::sync::Arc;
 
 /// Longer packets only add latency (PortAudio's own limit).
@@ -81,6 +81,27 @@ pub(crate) fn open(
     }
     let (system, direction) = (system.clone(), place.direction);
     Ok(Box::new(MmeStream::new(system, wave, direction, side, sizes.packets, shape, notes)))
+}
+
+/// What the device gives with the smallest packets, at 48 kHz in stereo.
+pub(crate) fn way(device: &DeviceInfo) -> Way {
+    let direction =
+        if device.playback.is_some() { Direction::Playback } else { Direction::Capture };
+    let format = WaveFormat { sample: SampleFormat::INT16, channels: 2, rate: RateHz::DAT };
+    let sizes = Sizes::new(&format, 0);
+    let (shape, _) = shape(direction, &format, sizes);
+    let and_period =
+        |frames: u32, is_there: bool| if is_there { frames + shape.period_frames } else { 0 };
+    Way {
+        endpoints: vec![device.id.rest().to_owned()],
+        rate: RateHz::DAT,
+        period_frames: shape.period_frames,
+        latency: Latency {
+            input_frames: and_period(shape.latency.input_frames, device.capture.is_some()),
+            output_frames: and_period(shape.latency.output_frames, device.playback.is_some()),
+        },
+        ..Way::of(device)
+    }
 }
 
 fn format(place: &Place, caps: &Caps, rate: RateHz, wanted: SideRequest) -> Result<WaveFormat> {

@@ -71,6 +71,17 @@ pub(crate) fn find(service: &dyn Service, id: &DeviceId) -> Result<Option<Place>
     Ok(input.filter(|endpoint| endpoint.id == id.rest()).map(alone).next())
 }
 
+/// The endpoints behind a device, as every way to them calls them; what an endpoint plays is none that others reach.
+pub(crate) fn endpoints_of(service: &dyn Service, id: &DeviceId) -> Vec<String> {
+    match find(service, id) {
+        Ok(Some(place)) if !place.is_loopback => {
+            let both = place.play.into_iter().chain(place.capture);
+            both.map(|endpoint| endpoint.id.to_lowercase()).collect()
+        }
+        _ => vec![id.to_string()],
+    }
+}
+
 fn alone(capture: Endpoint) -> Place {
     Place { name: capture.name.clone(), play: None, capture: Some(capture), is_loopback: false }
 }

@@ -17,7 +17,7 @@ pub mod wave;
 
 use crate::service::{Notice, Service};
 use barewire_device::{
-    Backend, DeviceEvent, DeviceId, DeviceInfo, Listener, Mode, OpenRequest, Stream,
+    Backend, DeviceEvent, DeviceId, DeviceInfo, Listener, Mode, OpenRequest, Stream, Way,
 };
 use barewire_rt::System;
 use barewire_types::Result;
@@ -62,6 +62,11 @@ impl Backend for WasapiBackend {
 
     fn in_mode(&self, mode: Mode) -> Option<Arc<dyn Backend>> {
         Some(Arc::new(Self { mode, ..self.clone() }))
+    }
+
+    fn way(&self, device: &DeviceInfo) -> Way {
+        let endpoints = enumerate::endpoints_of(&*self.service, &device.id);
+        Way { endpoints, ..Way::of(device) }
     }
 
     fn watch(&self, listener: Listener) {

@@ -8,7 +8,7 @@ use crate::holder;
 use crate::host_client::{HostClient, RunState};
 use crate::notifier::Requests;
 use crate::offer::{Direction, Offer, refusal};
-use crate::opening::{Opened, Opening, Target};
+use crate::opening::{Opened, Opening, Target, Targets};
 use crate::rate::Rates;
 use crate::state::{Prepared, Setup, State};
 use barewire_abi::constants::message;
@@ -220,6 +220,23 @@ fn opening(
         let rates = Rates { device, converts: true };
         target(&follower.backend, &follower.device.id, rates, capture, None)
     });
+    let converts = rates.converts;
     let leader = target(&offer.backend, &offer.device.id, rates, own, playback);
-    Opening { system: system.clone(), leader, follower }
+    let others = offer.detours.iter().filter_map(|detour| {
+        // What captures may be a device of its own there, with whatever rate it has.
+        let apart = capture.and(detour.follower.as_ref()).filter(|_| playback.is_some());
+        let (own, other) = if apart.is_some() { (None, capture) } else { (capture, None) };
+        detour.has(own.is_some(), playback.is_some()).then(|| {
+            let rates = Rates { device: detour.rates.clone(), converts };
+            let leader = target(&detour.backend, &detour.device.id, rates, own, playback);
+            let follower = apart.map(|device| {
+                let device_rates = device.capture.as_ref().map(|caps| caps.rates.clone());
+                let rates = Rates { device: device_rates.unwrap_or_default(), converts: true };
+                target(&detour.backend, &device.id, rates, other, None)
+            });
+            Targets { leader, follower }
+        })
+    });
+    let others = others.collect();
+    Opening { system: system.clone(), first: Targets { leader, follower }, others }
 }
