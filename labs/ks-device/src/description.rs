@@ -73,6 +73,8 @@ description! {
     streaming: bool = false;
     /// Formats in triples: bits of the container, bits that count, 1 for floats.
     formats: Vec<u32> = vec![32, 24, 0, 16, 16, 0];
+    /// Bits that it lists but does not take; 0 for none.
+    listed_bits: u32 = 0;
     /// Rates.
     rates: Vec<u32> = vec![44_100, 48_000, 96_000];
     /// Channel counts, ascending.

@@ -143,7 +143,7 @@ fn data_ranges(card: &Card) -> Vec<u8> {
         out.set(&wire::TYPE_AUDIO).set(if kind[2] == 1 { &wire::FLOAT } else { &wire::PCM });
         out.set(&wire::WAVEFORMATEX);
         out.word(d.channels.last().copied().unwrap_or(2));
-        out.word(kind[1]).word(kind[1]);
+        out.word(kind[1]).word(kind[1].max(d.listed_bits));
         let rates = (d.rates.iter().min().copied(), d.rates.iter().max().copied());
         out.word(rates.0.unwrap_or(0)).word(rates.1.unwrap_or(0)).align(8);
         items.push(out.0);
