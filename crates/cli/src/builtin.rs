@@ -122,7 +122,8 @@ fn built_in(
         let settings = config.loaded().settings;
         let system = system(&settings);
         let device = virtual_device(&global, &settings);
-        let backends = barewire_registry::with_hub(&system, vec![device], &own_hub(&settings));
+        let backends =
+            barewire_registry::configured(&system, vec![device], &own_hub(&settings), &settings.ks);
         let driver = Driver::new(Options { system, backends, config: config.clone() });
         *observer.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver.observer());
         driver

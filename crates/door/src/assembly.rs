@@ -17,7 +17,8 @@ pub(crate) fn object(after: fn()) -> *mut c_void {
         Clock::Simulated => SimulatedSystem::new(0),
     };
     let device = barewire_registry::describe(&settings.virtual_device, None);
-    let backends = barewire_registry::with_hub(&system, vec![device], &settings.hub);
+    let backends =
+        barewire_registry::configured(&system, vec![device], &settings.hub, &settings.ks);
     let options = Options { system, backends, config };
     create_with_end::<Native, _>(Driver::new(options), OWN_CLASS, after)
 }

@@ -90,6 +90,17 @@ choices! {
         /// Through the system's mixer.
         Shared = "shared",
     }
+    /// How memory travels between a kernel streaming pin and us.
+    KsTransport {
+        /// The best that the pin has.
+        Auto = "auto",
+        /// WaveRT, woken by the driver's events.
+        Event = "event",
+        /// WaveRT, looked at by the clock.
+        Polled = "polled",
+        /// Packets: WaveCyclic and WavePci.
+        Packets = "packets",
+    }
     /// What happens when a host asks for a rate that the device has not.
     RatePolicy {
         /// The host is told no.

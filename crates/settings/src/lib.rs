@@ -26,8 +26,8 @@ mod values;
 mod write;
 
 pub use choices::{
-    BackendChoice, Clock, DeviceMode, HubStart, Layout, LogLevel, OutputReady, RatePolicy,
-    ReleaseOn, Sink, Source,
+    BackendChoice, Clock, DeviceMode, HubStart, KsTransport, Layout, LogLevel, OutputReady,
+    RatePolicy, ReleaseOn, Sink, Source,
 };
 pub use device::DeviceChoice;
 pub use error::{Origin, Place, SettingsError};
@@ -37,7 +37,7 @@ pub use places::{
     HUB_VARIABLE, SETTINGS_VARIABLE, STATE_VARIABLE, hub_address, settings_file, state_directory,
 };
 pub use schema::KeySpec;
-pub use sections::{Blocks, Driver, HubSettings, Log, Mix, Settings, Side, Virtual};
+pub use sections::{Blocks, Driver, HubSettings, KsSettings, Log, Mix, Settings, Side, Virtual};
 pub use store::{Entry, InForce, Loaded, PROFILE_VARIABLE, SET_VARIABLE, Sources, Store};
 pub use values::{MapEntry, SizeStep};
 pub use write::write_key;

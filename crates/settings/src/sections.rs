@@ -2,8 +2,8 @@
 //! from here and from nowhere else.
 
 use crate::choices::{
-    BackendChoice, Clock, DeviceMode, HubStart, Layout, LogLevel, OutputReady, RatePolicy,
-    ReleaseOn, Sink, Source,
+    BackendChoice, Clock, DeviceMode, HubStart, KsTransport, Layout, LogLevel, OutputReady,
+    RatePolicy, ReleaseOn, Sink, Source,
 };
 use crate::device::DeviceChoice;
 use crate::faults::VirtualFault;
@@ -27,6 +27,8 @@ sections! {
         blocks: Blocks = "blocks";
         /// The hub.
         hub: HubSettings = "hub";
+        /// Windows Kernel Streaming.
+        ks: KsSettings = "ks";
         /// The log.
         log: Log = "log";
         /// The virtual device.
@@ -113,6 +115,20 @@ section! {
         tap: bool = false;
         /// The most programs at a time.
         most_clients: u16 = 16, within 1 ..= 32u16;
+    }
+}
+
+section! {
+    /// How the backend `ks` gets at a pin's memory. Those who know ASIO4ALL know these keys.
+    KsSettings {
+        /// `auto` takes the best that the pin has: WaveRT with events (`event`, ASIO4ALL's pull mode), WaveRT by the clock
+        /// (`polled`), packets (`packets`).
+        transport: KsTransport = KsTransport::Auto;
+        /// With WaveRT by the clock: how far we keep away from the hardware beyond a block, in microseconds. Less is less
+        /// latency, too little is crackling. `auto` is a millisecond, or what the hardware holds of its own.
+        buffer_offset_us: Option<u32> = None, within 0 ..= 100_000;
+        /// With packets: how many of them the driver has at a time. More is more latency, too few is crackling.
+        kernel_buffers: u32 = 2, within 2 ..= 8u32;
     }
 }
 

@@ -1,6 +1,7 @@
 //! The exercises, in the order in which they run. One is a module here and a line below: it gets a [`Lab`] of its own and
 //! says in some words what it found.
 
+mod ks;
 mod starts;
 
 use super::lab::Lab;
@@ -15,4 +16,5 @@ pub(crate) struct Exercise {
 }
 
 /// All of them.
-pub(crate) const ALL: &[Exercise] = &[Exercise { name: "starts", run: starts::run }];
+pub(crate) const ALL: &[Exercise] =
+    &[Exercise { name: "starts", run: starts::run }, Exercise { name: "ks", run: ks::run }];

@@ -194,10 +194,15 @@ fn caps(
             return Some(false);
         }
         let side = Side { format, channels, layout: Layout::Interleaved };
-        let ask =
-            |dialect| ask::takes_format(filter, pin, &formats::data_format(side, rate, dialect));
-        let answers: Vec<_> = Dialect::worth_trying(side).into_iter().filter_map(ask).collect();
-        if answers.is_empty() { None } else { Some(answers.contains(&true)) }
+        let mut answer = None;
+        for dialect in Dialect::worth_trying(side) {
+            match ask::takes_format(filter, pin, &formats::data_format(side, rate, dialect)) {
+                Some(true) => return Some(true),
+                Some(false) => answer = Some(false),
+                None => {}
+            }
+        }
+        answer
     };
     let within = |rate: RateHz| ranges.iter().any(|range| range.runs_at(rate));
     let listed: Vec<RateHz> = RateHz::COMMON.into_iter().filter(|&rate| within(rate)).collect();

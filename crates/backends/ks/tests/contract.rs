@@ -83,9 +83,25 @@ fn packet_cards() -> Vec<Case> {
     ]
 }
 
+/// Under Wine every question goes through two other processes; above the kernel interface the code is the same, so that a
+/// few cards of each kind do.
+const UNDER_WINE: [&str; 8] = [
+    "WaveRT with events",
+    "WaveRT by the clock",
+    "in pages",
+    "no register",
+    "a multiplexer",
+    "late events",
+    "packets",
+    "packets of its own size",
+];
+
 fn keeps_the_contract(cards: Vec<Case>) {
     let mut broken = String::new();
     for (name, card, options, period_frames) in cards {
+        if cfg!(windows) && !UNDER_WINE.contains(&name) {
+            continue;
+        }
         let report = check(&|| bench(&card, options, period_frames));
         for finding in &report.broken {
             broken += &format!("{name}: {finding}\n");

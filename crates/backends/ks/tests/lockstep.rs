@@ -20,6 +20,8 @@ use lab::Lab;
 
 /// Ten where the lab has time for it; everyday tests make do with less.
 const MINUTES: u64 = if cfg!(windows) { 10 } else { 2 };
+/// Long ones: each costs a dozen calls, of which Wine makes a few thousand a second.
+const PERIOD_FRAMES: u32 = 2048;
 const SEED: u64 = 0xBA5E_0F24_B175;
 
 /// Random samples of 24 bits, two to a word: packed, or in the high bits of 32.
@@ -157,36 +159,36 @@ fn polled() -> Options {
 
 #[test]
 fn long_runs_by_events() {
-    in_lock_step("WaveRT with events", Description::default(), Options::default(), 1024);
+    in_lock_step("WaveRT with events", Description::default(), Options::default(), PERIOD_FRAMES);
 }
 
 #[test]
 fn long_runs_by_the_clock() {
-    in_lock_step("WaveRT by the clock", Description::default(), polled(), 1024);
+    in_lock_step("WaveRT by the clock", Description::default(), polled(), PERIOD_FRAMES);
 }
 
 #[test]
 fn long_runs_by_packets() {
     let card = Description { looped: false, streaming: true, ..Description::default() };
-    in_lock_step("packets", card, Options::default(), 1024);
+    in_lock_step("packets", card, Options::default(), PERIOD_FRAMES);
 }
 
 #[test]
 fn long_runs_of_6_byte_frames_by_events() {
-    in_lock_step("6-byte frames, events", packed(), Options::default(), 1024);
+    in_lock_step("6-byte frames, events", packed(), Options::default(), PERIOD_FRAMES);
 }
 
 #[test]
 fn long_runs_of_6_byte_frames_by_the_clock_in_pages() {
     // Pages hold no whole number of such frames.
     let card = Description { ring_rounding_bytes: 4096, ..packed() };
-    in_lock_step("6-byte frames, pages", card, polled(), 1000);
+    in_lock_step("6-byte frames, pages", card, polled(), PERIOD_FRAMES - 24);
 }
 
 #[test]
 fn long_runs_of_6_byte_frames_by_packets() {
     let card = Description { looped: false, streaming: true, ..packed() };
-    in_lock_step("6-byte frames, packets", card, Options::default(), 1000);
+    in_lock_step("6-byte frames, packets", card, Options::default(), PERIOD_FRAMES - 24);
 }
 
 /// Frames from the beginning of the run until the first frame that was committed leaves the card's ring.

@@ -9,7 +9,7 @@ pub use description::describe;
 use barewire_device::Backend;
 use barewire_hub_client::{HubBackend, Starter};
 use barewire_rt::System;
-use barewire_settings::{HubSettings, HubStart, hub_address};
+use barewire_settings::{HubSettings, HubStart, KsSettings, hub_address};
 use barewire_types::{Error, ErrorKind};
 use barewire_virtual::{Description, VirtualBackend};
 use std::path::PathBuf;
@@ -22,15 +22,18 @@ pub fn backends(
     system: &Arc<dyn System>,
     virtual_devices: Vec<Description>,
 ) -> Vec<Arc<dyn Backend>> {
-    with_hub(system, virtual_devices, &HubSettings::default())
+    configured(system, virtual_devices, &HubSettings::default(), &KsSettings::default())
 }
 
-/// The same, with a hub that is started if the settings say so.
-pub fn with_hub(
+/// The same, with a hub that is started if the settings say so, and kernel streaming as it is set.
+pub fn configured(
     system: &Arc<dyn System>,
     virtual_devices: Vec<Description>,
     settings: &HubSettings,
+    ks: &KsSettings,
 ) -> Vec<Arc<dyn Backend>> {
+    // Only Windows has it.
+    let _ = ks;
     let mut all: Vec<Arc<dyn Backend>> = Vec::new();
     // Before the device itself: while a hub holds it nobody else can have it.
     if let (Some(address), false) = (hub_address(), system.is_simulated()) {
@@ -48,11 +51,30 @@ pub fn with_hub(
     #[cfg(windows)]
     if !system.is_simulated() {
         all.push(Arc::new(barewire_wasapi::WasapiBackend::new(system.clone())));
+        // Behind WASAPI, whose exclusive mode takes a device from the engine, which no pin can be opened against.
+        let options = ks_options(ks);
+        all.push(Arc::new(barewire_ks::KsBackend::new(system.clone(), options)));
         all.push(Arc::new(barewire_dsound::DsoundBackend::new(system.clone())));
         all.push(Arc::new(barewire_mme::MmeBackend::new(system.clone())));
     }
     all.push(Arc::new(VirtualBackend::new(system.clone(), virtual_devices)));
     all
+}
+
+#[cfg(windows)]
+fn ks_options(settings: &KsSettings) -> barewire_ks::Options {
+    use barewire_ks::Transport;
+    use barewire_settings::KsTransport;
+    barewire_ks::Options {
+        transport: match settings.transport {
+            KsTransport::Auto => Transport::Auto,
+            KsTransport::Event => Transport::Event,
+            KsTransport::Polled => Transport::Polled,
+            KsTransport::Packets => Transport::Packets,
+        },
+        buffer_offset_us: settings.buffer_offset_us,
+        kernel_buffers: settings.kernel_buffers,
+    }
 }
 
 /// Starts `barewire hub`, which ends after its last client.
@@ -99,6 +121,8 @@ pub fn names() -> Vec<&'static str> {
         barewire_jack::NAME,
         #[cfg(windows)]
         barewire_wasapi::NAME,
+        #[cfg(windows)]
+        barewire_ks::NAME,
         #[cfg(windows)]
         barewire_dsound::NAME,
         #[cfg(windows)]

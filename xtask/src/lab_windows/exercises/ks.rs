@@ -1,0 +1,131 @@
+//! Kernel streaming on a simulated card: a driver of ours in Wine's driver process (`labs/ks-driver`), below the backend as it
+//! is shipped. Contract, faults, and ten minutes of random sound by every way, in simulated time; without the card: none.
+
+use super::super::cache;
+use super::super::lab::{Bits, Lab};
+use super::super::{build, processes, target};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// The test programs, each of which has the card for itself.
+const PROGRAMS: [&str; 3] = ["contract", "faults", "lockstep"];
+/// How long one of them may take on a busy machine. On a quiet one it is a minute at most.
+const PATIENCE: Duration = Duration::from_secs(900);
+/// How long listing devices may take where there are none.
+const AT_ONCE: Duration = Duration::from_secs(20);
+const BUILD: Duration = Duration::from_secs(1800);
+
+/// See the module.
+pub(super) fn run(lab: &Lab) -> Result<String> {
+    let none = without_a_card(lab)?;
+    let folder = lab.prefix.path.join("drive_c/ks");
+    fs::create_dir_all(&folder)?;
+    driver(lab, &folder)?;
+    let said = programs(lab, &folder)?;
+    Ok(format!("without a card none in {} ms; {said}", none.as_millis()))
+}
+
+/// A Windows without kernel streaming devices: none are listed, quickly, and nothing ends.
+fn without_a_card(lab: &Lab) -> Result<Duration> {
+    let begin = Instant::now();
+    let command = lab.built.join("barewire.exe");
+    let said = lab.run_well(&command, &["devices", "--json"], &[], AT_ONCE)?;
+    let needed = begin.elapsed();
+    if said.contains("\"ks:") {
+        bail!("a kernel streaming device where there is none: {said}");
+    }
+    Ok(needed)
+}
+
+/// Builds the card's driver and installs it. Wine's driver process has 64 bits whatever the programs have.
+fn driver(lab: &Lab, folder: &Path) -> Result<()> {
+    let bits = Bits::B64;
+    build::prepare(bits)?;
+    let mut command = build::cargo(&lab.root, bits)?;
+    let package = ["build", "--quiet", "--release", "-p", "barewire-ks-driver", "--target"];
+    processes::well(command.args(package).arg(bits.target()), BUILD)?;
+    let built = target(&lab.root).join(bits.target()).join("release");
+    let source = lab.root.join("labs/ks-driver");
+    let mut command = Command::new(format!("{}-gcc", bits.mingw()));
+    command.args(["-O1", "-Wall", "-Wno-unused-parameter", "-shared", "-nostdlib"]);
+    command.args([
+        "-nostartfiles",
+        "-ffreestanding",
+        "-Wl,--subsystem,native",
+        "-Wl,-e,DriverEntry",
+    ]);
+    command.arg(format!("-I/usr/{}/include/ddk", bits.mingw()));
+    command.arg("-o").arg(folder.join("bwks.sys")).arg(source.join("driver.c"));
+    command.arg("-L").arg(&built).args(["-lbarewire_ks_driver", "-lntoskrnl"]);
+    processes::well(&mut command, BUILD).context("the card's driver")?;
+    fs::copy(built.join("barewire_ks_driver.dll"), folder.join("barewire_ks_driver.dll"))?;
+    let inf = fs::read_to_string(source.join("barewire.inf"))?.replace("ARCH", "NTamd64");
+    fs::write(folder.join("barewire.inf"), inf)?;
+    shim(lab, bits)?;
+    let install = built.join("ks-install.exe");
+    lab.run_well(&install, &[r"C:\ks\barewire.inf"], &[], PATIENCE).map(drop)
+}
+
+fn shim(lab: &Lab, bits: Bits) -> Result<()> {
+    let file = cache::shim(bits)?.join("bcryptprimitives.dll");
+    lab.install(&file, &format!("{}/bcryptprimitives.dll", bits.system_folder()))
+}
+
+/// Builds the test programs, puts the library that makes pins beside them, and runs them.
+fn programs(lab: &Lab, folder: &Path) -> Result<String> {
+    shim(lab, lab.bits)?;
+    let mut command = build::cargo(&lab.root, lab.bits)?;
+    command.args([
+        "build",
+        "--quiet",
+        "--release",
+        "--lib",
+        "-p",
+        "barewire-ks-driver",
+        "--target",
+    ]);
+    processes::well(command.arg(lab.bits.target()), BUILD)?;
+    let library = lab.built.join("barewire_ks_driver.dll");
+    fs::copy(library, folder.join("ksuser.dll"))?;
+    let mut words = Vec::new();
+    for name in PROGRAMS {
+        let program = folder.join(format!("{name}.exe"));
+        fs::copy(build_test(lab, name)?, &program)?;
+        let overrides = "mscoree,mshtml,winemenubuilder.exe=;ksuser=n";
+        let begin = Instant::now();
+        let said = lab.run_well(
+            &program,
+            &["--test-threads=1"],
+            &[("WINEDLLOVERRIDES", overrides)],
+            PATIENCE,
+        )?;
+        let passed = said.lines().find_map(|line| line.strip_prefix("test result: ok. "));
+        let passed = passed.and_then(|rest| rest.split_whitespace().next());
+        let passed = passed.with_context(|| format!("{name}: {said}"))?;
+        if passed == "0" {
+            bail!("{name} has no tests: {said}");
+        }
+        words.push(format!("{name}: {passed} in {:.0} s", begin.elapsed().as_secs_f64()));
+    }
+    Ok(words.join(", "))
+}
+
+/// Where cargo has put a test program.
+fn build_test(lab: &Lab, name: &str) -> Result<PathBuf> {
+    let mut command = build::cargo(&lab.root, lab.bits)?;
+    command.args(["test", "--quiet", "--release", "--no-run", "-p", "barewire-ks", "--test", name]);
+    command.args(["--target", lab.bits.target(), "--message-format=json"]);
+    let output = command.output().context("cargo")?;
+    if !output.status.success() {
+        bail!("{name} does not build: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let messages = String::from_utf8_lossy(&output.stdout).into_owned();
+    let found = messages.lines().rev().find_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    found.with_context(|| format!("cargo does not say where {name} is"))
+}
