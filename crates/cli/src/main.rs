@@ -17,6 +17,7 @@ mod record;
 mod say;
 mod settings;
 mod status;
+mod top;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -94,6 +95,8 @@ enum Action {
     Doctor(doctor::Doctor),
     /// Share a device among several programs.
     Hub(hub::Options),
+    /// Show what the hub and its clients are doing, live.
+    Top(top::Options),
     /// Register the driver, so that other programs find it.
     Register(drivers::Register),
     /// Take the registration back.
@@ -129,6 +132,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Action::Status => status::run(global),
         Action::Doctor(options) => return doctor::run(global, options),
         Action::Hub(options) => hub::run(global, options),
+        Action::Top(options) => top::run(global, options),
         Action::Register(options) => drivers::register(global, options),
         Action::Unregister(options) => drivers::unregister(global, options),
         Action::ProbeChild { driver } => drivers::probe_child(global, driver),

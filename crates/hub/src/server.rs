@@ -4,7 +4,7 @@ use crate::hub::{Admission, Hub};
 use barewire_rt::{Role, System, Thread};
 use barewire_share::memory::Handle;
 use barewire_share::message::{self, Answer, Ask, Who};
-use barewire_share::socket::{Door, Line, PATIENCE};
+use barewire_share::socket::{Door, Line};
 use barewire_types::{Error, ErrorKind, Ns, Result};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,6 +17,8 @@ const MOST_LINES: usize = 96;
 const MOST_A_SECOND: u32 = 500;
 /// How often the door looks whether the hub has ended.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long a caller may take to introduce itself.
+const GREETING: Duration = Duration::from_secs(2);
 /// A caller may be silent for as long as it likes.
 const FOR_EVER: Duration = Duration::from_secs(1 << 30);
 
@@ -92,8 +94,9 @@ impl Shared {
     /// A conversation, until the caller goes or misbehaves.
     fn serve(&self, line: &Line) {
         let mut session = Session { hub: &self.hub, who: None, client: None };
-        let greeted = line.check_user().and_then(|()| {
-            let body = line.receive(message::MOST_ASK_BYTES, PATIENCE)?;
+        // Read before the user is looked at: a refusal to one who is still speaking would be lost with the line.
+        let greeted = line.receive(message::MOST_ASK_BYTES, GREETING).and_then(|body| {
+            line.check_user()?;
             message::hello(&body, env!("CARGO_PKG_VERSION"))
         });
         match greeted {

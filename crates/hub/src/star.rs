@@ -117,9 +117,8 @@ impl Star {
         if !self.collecting.swap(false, Relaxed) {
             return;
         }
-        let kept_back = self.mixing_ns.load(Relaxed) + MARGIN_NS;
-        let kept_back = kept_back.min(self.period_ns / MOST_MIXING_SHARE);
-        let answer_by_ns = self.commit_by_ns.load(Relaxed).saturating_sub(kept_back);
+        let now = self.system.now_ns();
+        let answer_by_ns = self.answer_by(now);
         self.answer_by_ns.store(answer_by_ns, Relaxed);
         let cycle = Cycle {
             number: self.cycle.load(Relaxed),
@@ -130,11 +129,20 @@ impl Star {
             block_frames: self.block_frames,
         };
         self.gate.words().open(cycle.number, self.expected.load(Relaxed));
-        let now = self.system.now_ns();
         self.published_ns.store(now, Relaxed);
         self.budget_ns.store(answer_by_ns.saturating_sub(now), Relaxed);
         self.page.publish(&cycle);
         self.system.wake_shared(self.page.word());
+    }
+
+    /// Until when clients may answer: so that the device still gets the block in time, and so that nobody is kept from the
+    /// next one, however far ahead the device lets itself be filled. A hub that is behind itself leaves them half a period.
+    fn answer_by(&self, now: Ns) -> Ns {
+        let kept_back = self.mixing_ns.load(Relaxed) + MARGIN_NS;
+        let kept_back = kept_back.min(self.period_ns / MOST_MIXING_SHARE);
+        let next = self.at_ns.load(Relaxed) + self.period_ns;
+        let next = next.max(now + self.period_ns / 2);
+        self.commit_by_ns.load(Relaxed).min(next).saturating_sub(kept_back)
     }
 
     /// Waits until all that are expected have answered, or for the deadline; once in a cycle.

@@ -51,6 +51,8 @@ pub struct Heard {
     pub input: Vec<i32>,
     /// Requests and questions, in order.
     pub messages: Vec<(i32, i32)>,
+    /// Rates that it was told of.
+    pub rates: Vec<f64>,
     /// Threads that called for blocks.
     pub threads: Vec<ThreadId>,
     /// What must never happen, in sentences.
@@ -201,7 +203,8 @@ impl HostCallbacks for FakeHost {
         self.block(half, Some(time));
     }
 
-    fn sample_rate_did_change(&self, _: f64) {
+    fn sample_rate_did_change(&self, rate_hz: f64) {
+        lock(&self.inner).heard.rates.push(rate_hz);
         self.fault("told of a rate that the host had set itself");
     }
 
