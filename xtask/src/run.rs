@@ -65,6 +65,7 @@ pub(crate) fn test(root: &Path, strict: bool) -> Result<()> {
         arguments.extend(["--", "--seeds", SEEDS]);
         cargo(root, &arguments, &[])
     })?;
+    step("hub, the long run", || hub(root))?;
     step("JACK lab", || crate::lab_jack::run(root, strict))?;
     step("conformance", || crate::conformance::test(root, true))?;
     step("hardware lab", || crate::lab_linux::run(root, strict, ""))?;
@@ -72,6 +73,16 @@ pub(crate) fn test(root: &Path, strict: bool) -> Result<()> {
         println!("{} things were skipped, see above", missing.len());
     }
     Ok(())
+}
+
+/// The hub against a reference sum and against clients in trouble, in simulated time; then real processes.
+fn hub(root: &Path) -> Result<()> {
+    const FAULT_SEEDS: &str = "1000";
+    const TRIES: &str = "50";
+    let test = ["test", "--release", "--quiet", "-p", "barewire-hub-client", "--test"];
+    let run = |more: &[&str]| cargo(root, &[&test[..], more].concat(), &[]);
+    run(&["simulator", "--", "--seeds", SEEDS, "--fault-seeds", FAULT_SEEDS])?;
+    run(&["processes", "--", "--tries", TRIES])
 }
 
 /// All benchmarks.

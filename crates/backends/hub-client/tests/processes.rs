@@ -407,7 +407,9 @@ fn main() {
             // On a thread of the role that real-time priority is asked for, as a driver's.
             let system = RealSystem::new();
             let work = work.to_owned();
-            let body = Box::new(move || drop(play(&address, &work)));
+            let body = Box::new(move || {
+                play(&address, &work);
+            });
             let thread = system.spawn("player", Role::Device, body).unwrap();
             while !thread.join(system.now_ns() + 1_000_000_000) {}
             return;
