@@ -10,8 +10,6 @@ pub(crate) const POISON: u8 = 0xA5;
 
 /// Where the header says how much is used.
 const DATA_USED: usize = 36;
-/// Where its flags are.
-pub(crate) const OPTIONS: usize = 40 + size_of::<usize>();
 /// What the driver leaves in them: data discontinuity.
 const LEFT_FLAGS: u32 = 4;
 
@@ -123,7 +121,8 @@ fn finish(mut packet: Packet, used: Option<usize>, world: &mut dyn Surroundings)
         let used = u32::try_from(used).unwrap_or(0).to_le_bytes();
         packet.header[DATA_USED..DATA_USED + 4].copy_from_slice(&used);
     }
-    packet.header[OPTIONS..OPTIONS + 4].copy_from_slice(&LEFT_FLAGS.to_le_bytes());
+    let flags = packet.flags_at;
+    packet.header[flags..flags + 4].copy_from_slice(&LEFT_FLAGS.to_le_bytes());
     world.complete(packet.request, status::SUCCESS, &packet.header);
 }
 

@@ -4,7 +4,7 @@ use crate::audio::{self, Counts, Inlet};
 use crate::description::Description;
 use crate::pin::{PAUSE, Packet, Pin, RUN, Ring, STOP};
 use crate::surroundings::Surroundings;
-use crate::wire::{self, Format, POINTER};
+use crate::wire::{self, Format};
 use crate::{lab, properties, status};
 use std::collections::BTreeMap;
 
@@ -33,6 +33,8 @@ pub struct Request<'a> {
     pub object: u64,
     /// Who asks.
     pub client: u64,
+    /// How many bytes the client's pointers have.
+    pub pointer_bytes: usize,
     /// The control code.
     pub code: u32,
     /// Names the request, if it stays pending.
@@ -112,14 +114,20 @@ impl Card {
     }
 
     /// Makes a pin of an object that was opened as the wave filter; `connect` is `KSPIN_CONNECT` with its format.
-    pub fn make_pin(&mut self, object: u64, client: u64, connect: &[u8]) -> u32 {
+    pub fn make_pin(
+        &mut self,
+        object: u64,
+        client: u64,
+        pointer_bytes: usize,
+        connect: &[u8],
+    ) -> u32 {
         if !self.is_there {
             return status::DEVICE_DOES_NOT_EXIST;
         }
         if self.filters.get(&object) != Some(&Filter::Wave) {
             return status::INVALID_DEVICE_REQUEST;
         }
-        match self.connect(connect) {
+        match self.connect(connect, pointer_bytes) {
             Ok((plays, format, looped)) => {
                 self.filters.remove(&object);
                 if plays {
@@ -133,9 +141,8 @@ impl Card {
         }
     }
 
-    fn connect(&self, connect: &[u8]) -> Result<(bool, Format, bool), u32> {
-        let length = 56 + POINTER + 8;
-        let length = if POINTER == 8 { length } else { length - 4 };
+    fn connect(&self, connect: &[u8], pointer_bytes: usize) -> Result<(bool, Format, bool), u32> {
+        let length = if pointer_bytes == 8 { 72 } else { 64 };
         let wrong = status::INVALID_PARAMETER;
         if wire::set(connect, 0) != Some(wire::INTERFACES) {
             return Err(status::NO_MATCH);
@@ -200,12 +207,12 @@ impl Card {
 
     /// A control request of an open filter or pin.
     pub fn control(&mut self, mut asked: Request<'_>, world: &mut dyn Surroundings) -> Outcome {
-        let Request { object, client, code, input, .. } = asked;
+        let Request { object, client, code, input, pointer_bytes, .. } = asked;
         if code == lab::code::COMMAND {
             return lab::command(self, &mut asked, world);
         }
         if code == lab::code::MAKE_PIN {
-            return Outcome::Done(self.make_pin(object, client, input), 0);
+            return Outcome::Done(self.make_pin(object, client, pointer_bytes, input), 0);
         }
         if !self.is_there {
             return Outcome::Done(status::DEVICE_DOES_NOT_EXIST, 0);
@@ -235,7 +242,11 @@ impl Card {
             return Outcome::Done(status::INVALID_DEVICE_REQUEST, 0);
         };
         let header = &asked.output[..];
-        let parts = (wire::word(header, 0), wire::word(header, 32), wire::pointer(header, 40));
+        let parts = (
+            wire::word(header, 0),
+            wire::word(header, 32),
+            wire::pointer(header, 40, asked.pointer_bytes),
+        );
         let (Some(size), Some(bytes), Some(address)) = parts else {
             return Outcome::Done(status::INVALID_PARAMETER, 0);
         };
@@ -252,12 +263,14 @@ impl Card {
         if used != if pin.plays { bytes } else { 0 } {
             complaints.push(format!("{used} of {bytes} bytes are said to be used"));
         }
-        let flags = wire::word(header, audio::OPTIONS).unwrap_or(0);
+        let flags_at = 40 + asked.pointer_bytes;
+        let flags = wire::word(header, flags_at).unwrap_or(0);
         if flags != 0 {
             complaints.push(format!("a packet was handed over with the flags {flags:#x}"));
         }
         let packet = Packet {
             request: asked.name,
+            flags_at,
             header: header.to_vec(),
             address,
             bytes: bytes as usize,

@@ -23,6 +23,8 @@ pub(crate) struct Packet {
     pub(crate) request: u64,
     /// The header, as the client wrote it.
     pub(crate) header: Vec<u8>,
+    /// Where its flags are.
+    pub(crate) flags_at: usize,
     /// Where the samples are.
     pub(crate) address: u64,
     pub(crate) bytes: usize,

@@ -4,7 +4,7 @@ use crate::card::{Card, Filter, Request, told_bytes};
 use crate::pin::{Ring, STOP};
 use crate::status;
 use crate::surroundings::Surroundings;
-use crate::wire::{self, FILTER, Format, GET, Out, POINTER, SET, TOPOLOGY_FLAG, multiple};
+use crate::wire::{self, FILTER, Format, GET, Out, SET, TOPOLOGY_FLAG, multiple};
 
 /// The wave filter's pins.
 pub(crate) const PIN_PLAY: u32 = 0;
@@ -289,7 +289,7 @@ fn realtime(
     let Some(pin) = card.pins.get_mut(&asked.object).filter(|pin| pin.looped) else {
         return UNKNOWN;
     };
-    let handle = wire::pointer(asked.input, 24);
+    let handle = wire::pointer(asked.input, 24, asked.pointer_bytes);
     match id {
         1 | 5 => buffer(card, asked, id == 5, world),
         2 => {
@@ -336,7 +336,7 @@ fn buffer(
     world: &mut dyn Surroundings,
 ) -> Answer {
     let d = card.description.clone();
-    let at = 24 + POINTER;
+    let at = 24 + asked.pointer_bytes;
     let wanted = wire::word(asked.input, at).ok_or(status::INVALID_PARAMETER)?;
     let notifications = if with_events {
         wire::word(asked.input, at + 4).ok_or(status::INVALID_PARAMETER)?
@@ -364,7 +364,7 @@ fn buffer(
     let (share, address) = mapped;
     pin.ring = Some(Ring { share, bytes: bytes as usize, notifications });
     let mut out = Out::default();
-    out.pointer(address).word(bytes).word(u32::from(d.wants_barriers));
+    out.pointer(address, asked.pointer_bytes).word(bytes).word(u32::from(d.wants_barriers));
     Ok(out.0)
 }
 
@@ -378,6 +378,12 @@ fn register(card: &mut Card, asked: &Request<'_>, world: &mut dyn Surroundings) 
     pin.register = Some(mapped);
     let accuracy = card.description.step_frames * u32::try_from(pin.frame_bytes()).unwrap_or(1);
     let mut out = Out::default();
-    out.pointer(mapped.1).word(bits).align(8).long(0).long(0).word(accuracy).align(8);
+    out.pointer(mapped.1, asked.pointer_bytes)
+        .word(bits)
+        .align(8)
+        .long(0)
+        .long(0)
+        .word(accuracy)
+        .align(8);
     Ok(out.0)
 }

@@ -1,6 +1,4 @@
-//! Numbers and layouts of ks.h and ksmedia.h, as a driver sees them; pointers are as wide as this build's.
-
-pub(crate) const POINTER: usize = size_of::<usize>();
+//! Numbers and layouts of ks.h and ksmedia.h, as a driver sees them; pointers are as wide as the client's.
 
 pub(crate) type Set = [u8; 16];
 
@@ -50,9 +48,11 @@ pub(crate) fn half_word(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 
-pub(crate) fn pointer(bytes: &[u8], at: usize) -> Option<u64> {
-    let raw: [u8; POINTER] = bytes.get(at..at + POINTER)?.try_into().ok()?;
-    u64::try_from(usize::from_le_bytes(raw)).ok()
+/// A pointer or handle of a client whose pointers have `width` bytes.
+pub(crate) fn pointer(bytes: &[u8], at: usize, width: usize) -> Option<u64> {
+    let mut raw = [0; 8];
+    raw.get_mut(..width)?.copy_from_slice(bytes.get(at..at + width)?);
+    Some(u64::from_le_bytes(raw))
 }
 
 pub(crate) fn set(bytes: &[u8], at: usize) -> Option<Set> {
@@ -79,9 +79,8 @@ impl Out {
         self
     }
 
-    pub(crate) fn pointer(&mut self, pointer: u64) -> &mut Self {
-        let bytes = pointer.to_le_bytes();
-        self.0.extend_from_slice(&bytes[..POINTER]);
+    pub(crate) fn pointer(&mut self, pointer: u64, width: usize) -> &mut Self {
+        self.0.extend_from_slice(&pointer.to_le_bytes()[..width.min(8)]);
         self
     }
 

@@ -90,7 +90,15 @@ pub unsafe extern "C" fn bwks_control(
     let mut answer = unsafe { slice(output.cast_const(), output_bytes) }.to_vec();
     let request = irp.expose_provenance() as u64;
     machine.world.expect(request, output, answer.len());
-    let asked = Request { object, client, code, name: request, input: &input, output: &mut answer };
+    let asked = Request {
+        object,
+        client,
+        pointer_bytes: machine.world.pointer_bytes(client),
+        code,
+        name: request,
+        input: &input,
+        output: &mut answer,
+    };
     match machine.card.control(asked, &mut machine.world) {
         Outcome::Pending => PENDING,
         Outcome::Done(status, length) => {

@@ -14,7 +14,7 @@ use windows_sys::Win32::System::Memory::{
     PAGE_READWRITE, UnmapViewOfFile,
 };
 use windows_sys::Win32::System::Threading::{
-    GetCurrentProcess, OpenProcess, PROCESS_ALL_ACCESS, SetEvent,
+    GetCurrentProcess, IsWow64Process, OpenProcess, PROCESS_ALL_ACCESS, SetEvent,
 };
 
 #[link(name = "ntdll")]
@@ -84,6 +84,15 @@ impl World {
         self.outputs.remove(&request);
     }
 
+    /// How wide a client's pointers are.
+    pub(crate) fn pointer_bytes(&mut self, client: u64) -> usize {
+        let process = self.process(client);
+        let mut is_32_bit = 0;
+        // SAFETY: an open process, a place of ours.
+        let is_known = unsafe { IsWow64Process(process, &raw mut is_32_bit) };
+        if is_known != 0 && is_32_bit != 0 { 4 } else { size_of::<usize>() }
+    }
+
     fn process(&mut self, client: u64) -> HANDLE {
         *self.processes.entry(client).or_insert_with(|| {
             let id = u32::try_from(client).unwrap_or(0);
@@ -144,13 +153,15 @@ impl Surroundings for World {
         // SAFETY: the section is ours.
         let local = unsafe { MapViewOfFile(section, FILE_MAP_ALL_ACCESS, 0, 0, 0) };
         let (mut remote, mut size) = (ptr::null_mut(), 0);
+        // A mask of the addresses that such a process can hold.
+        let within = if self.pointer_bytes(client) == 4 { 0x7FFF_FFFF } else { 0 };
         // SAFETY: the section is ours, the process is open.
         let status = unsafe {
             NtMapViewOfSection(
                 section,
                 process,
                 &raw mut remote,
-                0,
+                within,
                 0,
                 ptr::null_mut(),
                 &raw mut size,

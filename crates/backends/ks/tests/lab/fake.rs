@@ -19,6 +19,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 const WAVE: &str = r"\wave";
 const TOPOLOGY: &str = r"\topology";
+/// How wide pointers are here.
+const WIDTH: usize = size_of::<usize>();
 /// The one client there is.
 const CLIENT: u64 = 1;
 
@@ -64,7 +66,10 @@ impl Hand for Machine {
         let (card, world) = (&mut state.card, &mut state.world);
         let (object, client, code, name) = (0, CLIENT, lab_code::COMMAND, 0);
         let input = text.as_bytes();
-        match card.control(Request { object, client, code, name, input, output: answer }, world) {
+        match card.control(
+            Request { object, client, pointer_bytes: WIDTH, code, name, input, output: answer },
+            world,
+        ) {
             Outcome::Done(status::SUCCESS, length) => length,
             other => panic!("{text}: {other:?}"),
         }
@@ -299,7 +304,7 @@ impl Kernel for FakeKernel {
         assert!(state.card.is_wave(filter.handle() as u64), "pins belong to the wave filter");
         let id = state.card.open(Filter::Wave);
         let state = &mut *state;
-        match state.card.make_pin(id, CLIENT, connect) {
+        match state.card.make_pin(id, CLIENT, WIDTH, connect) {
             status::SUCCESS => Ok(Box::new(FakeObject { machine: self.0.clone(), id })),
             refusal => {
                 state.card.close(id, &mut state.world);
@@ -377,7 +382,15 @@ impl Object for FakeObject {
     fn control(&mut self, code: u32, input: &[u8], output: &mut [u8]) -> Result<usize, Failure> {
         let state = &mut *self.machine.state();
         let world = &mut state.world;
-        let asked = Request { object: self.id, client: CLIENT, code, name: 0, input, output };
+        let asked = Request {
+            object: self.id,
+            client: CLIENT,
+            pointer_bytes: WIDTH,
+            code,
+            name: 0,
+            input,
+            output,
+        };
         match state.card.control(asked, world) {
             Outcome::Done(status::SUCCESS, length) => Ok(length),
             Outcome::Done(status, needed) => Err(Failure { code: code_of(status), needed }),
@@ -429,7 +442,15 @@ impl Ticket for FakeTicket {
         state.world.events.insert(self.event, (false, false));
         let world = &mut state.world;
         let (object, client, name) = (self.pin, CLIENT, request);
-        let asked = Request { object, client, code, name, input: &[], output: &mut copy };
+        let asked = Request {
+            object,
+            client,
+            pointer_bytes: WIDTH,
+            code,
+            name,
+            input: &[],
+            output: &mut copy,
+        };
         match state.card.control(asked, world) {
             Outcome::Pending => {
                 self.request = Some(request);
