@@ -138,6 +138,52 @@ mod pages {
     }
 }
 
+#[cfg(windows)]
+mod pages {
+    //! Pages of the system.
+
+    use std::ffi::c_void;
+    use std::ptr::{self, NonNull};
+
+    const COMMIT_AND_RESERVE: u32 = 0x3000;
+    const RELEASE: u32 = 0x8000;
+    const NO_ACCESS: u32 = 1;
+    const READ_WRITE: u32 = 4;
+
+    #[link(name = "kernel32")]
+    unsafe extern "system" {
+        fn VirtualAlloc(address: *mut c_void, size: usize, kind: u32, access: u32) -> *mut c_void;
+        fn VirtualProtect(address: *mut c_void, size: usize, access: u32, old: *mut u32) -> i32;
+        fn VirtualFree(address: *mut c_void, size: usize, kind: u32) -> i32;
+    }
+
+    /// x86 and x64 have no other; on Arm64 a page is as long.
+    pub(super) fn size() -> usize {
+        4096
+    }
+
+    /// `room` bytes between two pages that nobody may touch.
+    pub(super) fn reserve(room: usize, page: usize) -> Option<NonNull<u8>> {
+        let whole = room.checked_add(2 * page)?;
+        // SAFETY: new pages, at no address of ours.
+        let base = unsafe { VirtualAlloc(ptr::null_mut(), whole, COMMIT_AND_RESERVE, NO_ACCESS) };
+        let base = NonNull::new(base.cast::<u8>())?;
+        let middle = base.as_ptr().wrapping_add(page).cast();
+        let mut old = 0;
+        // SAFETY: pages of the allocation just made, and one integer of ours.
+        if unsafe { VirtualProtect(middle, room, READ_WRITE, &raw mut old) } == 0 {
+            free(base, room, page);
+            return None;
+        }
+        Some(base)
+    }
+
+    pub(super) fn free(base: NonNull<u8>, _room: usize, _page: usize) {
+        // SAFETY: what `reserve` allocated, and its owner is being dropped.
+        unsafe { VirtualFree(base.as_ptr().cast(), 0, RELEASE) };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
