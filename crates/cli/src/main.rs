@@ -2,6 +2,7 @@
 //! process) and `say.rs` (words and JSON for people and programs).
 
 mod builtin;
+mod certificate;
 mod conform;
 mod decode;
 mod devices;

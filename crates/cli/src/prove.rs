@@ -1,15 +1,23 @@
 //! `barewire verify` and `barewire latency`: a loop from outputs to inputs, measured.
 
 use crate::builtin::{self, Chosen};
+use crate::certificate::{self, Certificate, Proof};
 use crate::exchange::{self, Heard};
 use crate::{Global, say};
 use anyhow::{Result, bail};
 use barewire_host::Session;
 use barewire_verify::{Pattern, analyse};
 use serde::Serialize;
+use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(crate) struct Verify {
+    /// The driver: a registered name, or the path of its file; by default the built-in one.
+    #[arg(value_name = "NAME|PATH")]
+    subject: Option<String>,
+    /// Write the certificate for people to this file (Markdown), and as JSON beside it.
+    #[arg(long, value_name = "FILE")]
+    page: Option<PathBuf>,
     /// The rate; by default the driver's own.
     #[arg(long, value_name = "HZ")]
     rate: Option<f64>,
@@ -26,35 +34,6 @@ pub(crate) struct Latency {
     /// The rate; by default the driver's own.
     #[arg(long, value_name = "HZ")]
     rate: Option<f64>,
-}
-
-#[derive(Serialize)]
-struct Certificate {
-    driver: String,
-    device: Option<String>,
-    rate_hz: f64,
-    channels: usize,
-    block_frames: u32,
-    host_format: &'static str,
-    device_format: Option<&'static str>,
-    bits: u8,
-    predicted: Option<String>,
-    measured: String,
-    exact: bool,
-    delay_frames: Option<usize>,
-    reported_frames: Option<u64>,
-    patterns: Vec<Proof>,
-}
-
-#[derive(Serialize)]
-struct Proof {
-    pattern: &'static str,
-    exact: bool,
-    frames: usize,
-    delay_frames: Option<usize>,
-    wrong_samples: usize,
-    wrong_bits: u32,
-    findings: Vec<String>,
 }
 
 /// Frames of silence behind a pattern: what a long way round may take.
@@ -75,98 +54,136 @@ fn send(
     Ok((heard, channels, shape))
 }
 
-/// The width that is promised: of the host's format, and of the device's as far as it is known.
-fn promised_bits(
+/// What is known before anything is sent.
+struct Promise {
+    /// Of the host's format, and of the device's as far as it is known.
+    bits: u8,
+    container_bits: u8,
+    integrity: String,
+    because: String,
+}
+
+fn promise(
     session: &mut Session,
     chosen: &Chosen,
     options: &Verify,
     block: Option<u32>,
-) -> Result<u8> {
+) -> Result<Promise> {
     let (shape, _) = exchange::prepare(session, options.rate, block)?;
-    let host = shape.output_format.map_or(32, barewire_types::SampleFormat::exact_bits);
-    let report = chosen.observer().map(|observer| observer.report());
-    let device = report.and_then(|report| {
-        let (capture, playback) = report.device_formats;
-        Some(capture?.exact_bits().min(playback?.exact_bits()))
-    });
-    Ok(host.min(device.unwrap_or(32)))
+    let host = shape.output_format.unwrap_or(barewire_types::SampleFormat::INT32);
+    let container_bits = host.exact_bits();
+    let Some(report) = chosen.observer().map(|observer| observer.report()) else {
+        return Ok(Promise {
+            bits: container_bits,
+            container_bits,
+            integrity: format!("exact ({container_bits} bits)"),
+            because: format!("the driver gives {} to its host", host.name()),
+        });
+    };
+    let device = match report.device_formats {
+        (Some(capture), Some(playback)) => capture.exact_bits().min(playback.exact_bits()),
+        _ => container_bits,
+    };
+    Ok(Promise {
+        bits: container_bits.min(device),
+        container_bits,
+        integrity: report.integrity.to_string(),
+        because: report.integrity_reason.to_string(),
+    })
+}
+
+/// Sends one pattern round and says what became of it.
+fn prove(
+    session: &mut Session,
+    options: &Verify,
+    block: Option<u32>,
+    pattern: Pattern,
+    bits: u8,
+) -> Result<(Proof, Heard, barewire_host::Shape)> {
+    let frames = options.frames as usize;
+    let sample = |frame, channel| pattern.sample(frame, channel, bits);
+    let (heard, channels, shape) = send(session, options.rate, block, frames, sample)?;
+    let analysis = analyse(pattern, channels, bits, frames, &heard.samples, TAIL_FRAMES);
+    let sent = (0..frames as u64)
+        .flat_map(|frame| (0..channels).map(move |channel| (frame, channel)))
+        .map(|(frame, channel)| pattern.sample(frame, channel, bits));
+    let begin = analysis.delay_frames.unwrap_or(0) * channels;
+    let received = heard.samples.iter().skip(begin).take(frames * channels).copied();
+    let found = |finding: &barewire_verify::Finding| {
+        format!("{} from frame {} on", finding.kind, finding.at_frame)
+    };
+    let proof = Proof {
+        pattern: pattern.name(),
+        bits,
+        exact: analysis.is_exact() && analysis.compared_frames == frames,
+        frames: analysis.compared_frames,
+        delay_frames: analysis.delay_frames,
+        wrong_samples: analysis.wrong_samples,
+        wrong_bits: analysis.wrong_bits,
+        findings: analysis.findings.iter().map(found).collect(),
+        sent_sha256: certificate::hash(sent),
+        received_sha256: certificate::hash(received),
+    };
+    Ok((proof, heard, shape))
 }
 
 /// Sends patterns round and says what became of them.
 pub(crate) fn verify(global: &Global, options: &Verify) -> Result<()> {
-    let chosen = builtin::choose(global)?;
+    let mut global = global.clone();
+    if let Some(subject) = &options.subject {
+        global.driver = Some(subject.clone());
+    }
+    let chosen = builtin::choose(&global)?;
     let mut session = Session::open(&chosen.source)?;
-    let bits = promised_bits(&mut session, &chosen, options, global.block)?;
-    let predicted = chosen.observer().map(|observer| observer.report().integrity.to_string());
-    let mut certificate: Option<Certificate> = None;
+    let promise = promise(&mut session, &chosen, options, global.block)?;
+    let mut patterns = Vec::new();
+    let mut last = None;
     for pattern in Pattern::ALL {
-        let frames = options.frames as usize;
-        let sample = |frame, channel| pattern.sample(frame, channel, bits);
-        let (heard, channels, shape) =
-            send(&mut session, options.rate, global.block, frames, sample)?;
-        let analysis = analyse(pattern, channels, bits, frames, &heard.samples, TAIL_FRAMES);
-        let named = certificate.get_or_insert_with(|| {
-            let report = chosen.observer().map(|observer| observer.report());
-            Certificate {
-                driver: session.name().to_owned(),
-                device: report.as_ref().and_then(|report| report.device_id.clone()),
-                rate_hz: shape.rate_hz,
-                channels,
-                block_frames: heard.block_frames,
-                host_format: heard.format.name(),
-                device_format: report
-                    .and_then(|report| report.device_formats.1)
-                    .map(|format| format.name()),
-                bits,
-                predicted: predicted.clone(),
-                measured: String::new(),
-                exact: true,
-                delay_frames: analysis.delay_frames,
-                reported_frames: heard.reported_frames,
-                patterns: Vec::new(),
-            }
-        });
-        let exact = analysis.is_exact() && analysis.compared_frames == frames;
-        named.exact &= exact;
-        let found = |finding: &barewire_verify::Finding| {
-            format!("{} from frame {} on", finding.kind, finding.at_frame)
-        };
-        named.patterns.push(Proof {
-            pattern: pattern.name(),
-            exact,
-            frames: analysis.compared_frames,
-            delay_frames: analysis.delay_frames,
-            wrong_samples: analysis.wrong_samples,
-            wrong_bits: analysis.wrong_bits,
-            findings: analysis.findings.iter().map(found).collect(),
-        });
+        let (proof, heard, shape) =
+            prove(&mut session, options, global.block, pattern, promise.bits)?;
+        patterns.push(proof);
+        last = Some((heard, shape));
     }
-    let Some(mut certificate) = certificate else { bail!("no pattern was sent") };
-    certificate.measured =
-        if certificate.exact { format!("exact ({bits} bits)") } else { "not exact".to_owned() };
-    say::report(global, &certificate, print_certificate);
+    let Some((heard, shape)) = last else { bail!("no pattern was sent") };
+    let exact = patterns.iter().all(|proof| proof.exact);
+    // The low bits of the container that the device has no room for.
+    let container = if promise.container_bits > promise.bits {
+        let bits = promise.container_bits;
+        Some(prove(&mut session, options, global.block, Pattern::Random, bits)?.0)
+    } else {
+        None
+    };
+    let report = chosen.observer().map(|observer| observer.report());
+    let bits = promise.bits;
+    let certificate = Certificate {
+        driver: session.name().to_owned(),
+        driver_version: session.driver()?.driver_version(),
+        device: report.as_ref().and_then(|report| report.device_id.clone()),
+        rate_hz: shape.rate_hz,
+        channels: shape.outputs.len(),
+        block_frames: heard.block_frames,
+        host_format: heard.format.name(),
+        device_format: report
+            .and_then(|report| report.device_formats.1)
+            .map(|format| format.name()),
+        bits,
+        container_bits: promise.container_bits,
+        predicted: promise.integrity,
+        predicted_because: promise.because,
+        measured: if exact { format!("exact ({bits} bits)") } else { "not exact".to_owned() },
+        exact,
+        container_exact: container.as_ref().map_or(exact, |proof| proof.exact),
+        delay_frames: patterns.first().and_then(|proof| proof.delay_frames),
+        reported_frames: heard.reported_frames,
+        patterns: patterns.into_iter().chain(container).collect(),
+        made_by: certificate::maker(),
+        system: certificate::system(),
+    };
+    if let Some(page) = &options.page {
+        certificate.store(page)?;
+    }
+    say::report(&global, &certificate, |certificate| say::line(certificate.summary()));
     if certificate.exact { Ok(()) } else { bail!("the path is not exact") }
-}
-
-fn print_certificate(certificate: &Certificate) {
-    let device = certificate.device.as_deref().unwrap_or("its device");
-    say::line(format_args!(
-        "{} to {device}, {} Hz, {} channels, blocks of {} frames",
-        certificate.driver, certificate.rate_hz, certificate.channels, certificate.block_frames
-    ));
-    for proof in &certificate.patterns {
-        let verdict = if proof.exact { "exact".to_owned() } else { proof.findings.join("; ") };
-        let verdict = match proof.delay_frames {
-            None => "did not come back: is there a loop from the outputs to the inputs?".to_owned(),
-            Some(_) if verdict.is_empty() => format!("cut off after {} frames", proof.frames),
-            Some(_) => verdict,
-        };
-        say::line(format_args!("  {:14} {} frames: {verdict}", proof.pattern, proof.frames));
-    }
-    if let Some(predicted) = &certificate.predicted {
-        say::line(format_args!("  predicted: {predicted}"));
-    }
-    say::line(format_args!("  measured:  {}", certificate.measured));
 }
 
 #[derive(Serialize)]

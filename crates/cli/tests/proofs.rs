@@ -190,3 +190,27 @@ fn play_says_that_no_hardware_was_found_only_if_none_was_chosen() {
     assert!(automatic.out.contains("No sound hardware was found"), "{automatic:?}");
     assert!(automatic.out.contains("is written to"), "{automatic:?}");
 }
+
+#[test]
+fn the_certificate_tells_value_and_container_apart_and_its_hashes_agree() {
+    let desk = Desk::new();
+    let page = desk.path("certificate.md");
+    let mut arguments = set(&["virtual.formats=['int24in32']".to_owned()]);
+    arguments.push("--set".to_owned());
+    arguments.push("driver.sample_type='int32'".to_owned());
+    arguments.extend(["verify", "--frames", "3000", "--page"].map(str::to_owned));
+    arguments.push(page.display().to_string());
+    let report = with(&desk, &arguments).json();
+    assert_eq!((&report["exact"], &report["container_exact"]), (&true.into(), &false.into()));
+    assert_eq!((&report["bits"], &report["container_bits"]), (&24.into(), &32.into()));
+    let patterns = report["patterns"].as_array().unwrap();
+    for proof in patterns {
+        let same = proof["sent_sha256"] == proof["received_sha256"];
+        assert_eq!(proof["exact"], same, "{proof}");
+    }
+    assert_eq!(patterns.iter().filter(|proof| proof["bits"] == 32).count(), 1);
+    let stored = std::fs::read_to_string(page.with_extension("json")).unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&stored).unwrap(), report);
+    let text = std::fs::read_to_string(page).unwrap();
+    assert!(text.contains("value-exact (24 bits): yes; container-exact (32 bits): no"), "{text}");
+}
