@@ -82,7 +82,10 @@ fn hub(root: &Path) -> Result<()> {
     let test = ["test", "--release", "--quiet", "-p", "barewire-hub-client", "--test"];
     let run = |more: &[&str]| cargo(root, &[&test[..], more].concat(), &[]);
     run(&["simulator", "--", "--seeds", SEEDS, "--fault-seeds", FAULT_SEEDS])?;
-    run(&["processes", "--", "--tries", TRIES])
+    run(&["processes", "--", "--tries", TRIES])?;
+    let orders = ["test", "--release", "--quiet", "-p", "barewire-share", "--test", "loom"];
+    let loom = [("RUSTFLAGS", "--cfg loom"), ("CARGO_TARGET_DIR", "target/loom")];
+    cargo(root, &orders, &loom)
 }
 
 /// All benchmarks.

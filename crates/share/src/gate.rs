@@ -6,10 +6,12 @@
 
 use crate::atomic::{AtomicU32, Ordering};
 use crate::layout::GateWords;
+#[cfg(not(loom))]
 use crate::memory::Shared;
 #[cfg(not(loom))]
 use barewire_rt::System;
 
+#[cfg(not(loom))]
 /// The gate, wherever it lies.
 pub type Gate = Shared<GateWords>;
 
@@ -55,6 +57,7 @@ impl GateWords {
     }
 }
 
+#[cfg(not(loom))]
 impl Gate {
     /// The word that the hub waits on.
     pub fn word(&self) -> &AtomicU32 {
@@ -62,7 +65,6 @@ impl Gate {
     }
 
     /// A client's answer to cycle `number`.
-    #[cfg(not(loom))]
     pub fn answer(&self, number: u32, system: &dyn System) {
         if self.words().count_down(number) {
             system.wake_shared(&self.words().left);

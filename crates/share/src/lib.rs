@@ -9,16 +9,22 @@
 mod atomic;
 pub mod gate;
 pub mod layout;
+#[cfg(not(loom))]
 pub mod memory;
 pub mod message;
 pub mod page;
 pub mod slot;
+#[cfg(not(loom))]
 pub mod socket;
 mod told;
 
+#[cfg(not(loom))]
 pub use gate::Gate;
+#[cfg(not(loom))]
 pub use memory::Block;
-pub use page::{Cycle, Page, PageReader, PageWriter};
+pub use page::Cycle;
+#[cfg(not(loom))]
+pub use page::{Page, PageReader, PageWriter};
 #[cfg(not(loom))]
 pub use slot::{ClientEnd, HubControl, HubEnd, slot};
 pub use slot::{Closed, Served, Told};

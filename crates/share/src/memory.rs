@@ -1,20 +1,15 @@
 //! Memory that two processes see. The hub makes it and fixes its size, so that no client can take it away under the hub's
 //! feet; a client maps what it was given and checks that it cannot be taken away either.
 
-#[cfg(all(unix, not(loom)))]
+#[cfg(unix)]
 #[path = "memory/linux.rs"]
 mod os;
-#[cfg(all(windows, not(loom)))]
+#[cfg(windows)]
 #[path = "memory/windows.rs"]
 mod os;
 
-#[cfg(not(loom))]
 pub use mapped::Block;
-#[cfg(not(loom))]
 pub use os::Handle;
-
-#[cfg(loom)]
-pub use modelled::Block;
 
 use crate::layout::{GateWords, HeadWords, PageWords};
 use barewire_types::{Error, ErrorKind, Result};
@@ -52,7 +47,6 @@ fn too_short() -> Error {
         .remedy("end the hub and start it from the same version")
 }
 
-#[cfg(not(loom))]
 impl<T: Words> Shared<T> {
     /// The words at the beginning of `block`.
     ///
@@ -78,7 +72,6 @@ impl<T: Words> Shared<T> {
     }
 }
 
-#[cfg(not(loom))]
 mod mapped {
     use super::os::{self, Handle, Mapping};
     use crate::layout::LINE;
@@ -220,12 +213,4 @@ mod mapped {
     }
 }
 
-#[cfg(not(loom))]
 pub(crate) use mapped::Planes;
-
-#[cfg(loom)]
-mod modelled {
-    /// In a model words are values of their own; there is no memory round them.
-    #[derive(Debug)]
-    pub struct Block;
-}

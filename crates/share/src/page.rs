@@ -5,12 +5,19 @@
 //! unchanged afterwards has read it whole (Hans Boehm, "Can seqlocks get along with programming language memory models?",
 //! 2012).
 
+#[cfg(not(loom))]
 use crate::PROTOCOL;
 use crate::atomic::{AtomicU32, Ordering, fence};
-use crate::layout::{MAGIC, PageWords, RECORD_WORDS};
+#[cfg(not(loom))]
+use crate::layout::MAGIC;
+use crate::layout::{PageWords, RECORD_WORDS};
+#[cfg(not(loom))]
 use crate::memory::Shared;
+#[cfg(not(loom))]
 use crate::slot::Closed;
-use barewire_types::{Error, ErrorKind, Ns, Result};
+use barewire_types::Ns;
+#[cfg(not(loom))]
+use barewire_types::{Error, ErrorKind, Result};
 
 /// One cycle as clients are told of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +36,7 @@ pub struct Cycle {
     pub block_frames: u32,
 }
 
+#[cfg(not(loom))]
 /// The page, wherever it lies.
 pub type Page = Shared<PageWords>;
 
@@ -113,10 +121,12 @@ impl PageWords {
     }
 }
 
+#[cfg(not(loom))]
 /// The hub's end.
 #[derive(Debug)]
 pub struct PageWriter(Page);
 
+#[cfg(not(loom))]
 impl PageWriter {
     /// Writes the page's head.
     pub fn new(page: Page) -> Self {
@@ -142,10 +152,12 @@ impl PageWriter {
     }
 }
 
+#[cfg(not(loom))]
 /// A client's end.
 #[derive(Clone, Debug)]
 pub struct PageReader(Page);
 
+#[cfg(not(loom))]
 impl PageReader {
     /// Checks the page's head.
     ///

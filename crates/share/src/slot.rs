@@ -10,6 +10,7 @@ use crate::layout::HeadWords;
 use crate::layout::{MAGIC, SegmentShape};
 #[cfg(not(loom))]
 use crate::memory::Planes;
+#[cfg(not(loom))]
 use crate::memory::Shared;
 #[cfg(not(loom))]
 use crate::{Block, Gate, PROTOCOL};
@@ -157,6 +158,7 @@ impl HeadWords {
     }
 }
 
+#[cfg(not(loom))]
 type Head = Shared<HeadWords>;
 
 /// The hub's end on its device thread.
