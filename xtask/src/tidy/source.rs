@@ -30,6 +30,7 @@ const UNSAFE: &[&str] = &[
     "crates/backends/dsound/src",
     "crates/backends/dsound/tests",
     "crates/testkit/src",
+    "labs/wine-audio/src",
     // A driver made badly on purpose, which only tests load.
     "crates/specimen/src",
     "crates/abi/tests",
@@ -56,6 +57,7 @@ const PLATFORMS: &[&str] = &[
     "crates/specimen/src",
     "crates/abi/src",
     "xtask",
+    "labs",
 ];
 
 /// Modules that run on the device thread: nothing there may lock, print, format or ask the system for the time.

@@ -15,10 +15,11 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// The frames that pass from `from` to `to`, negative if `to` is earlier, rounded to the nearest.
+/// The whole frames that pass from `from` to `to`, negative if `to` is earlier. Hardware counts whole frames too; times
+/// are known to a fraction of one, so a little less than a whole one counts.
 pub(crate) fn frames_between(from: Ns, to: Ns, rate: RateHz) -> i64 {
     let ns = i128::from(to) - i128::from(from);
-    let frames = (ns * i128::from(rate.get()) + 500_000_000).div_euclid(1_000_000_000);
+    let frames = (ns * i128::from(rate.get()) + 50_000_000).div_euclid(1_000_000_000);
     i64::try_from(frames).unwrap_or(if frames < 0 { i64::MIN } else { i64::MAX })
 }
 
@@ -109,17 +110,20 @@ impl Course {
     }
 }
 
-/// Captured frames less played ones at one moment, from pairs of observations: the median.
+/// Captured frames less played ones at one moment, from pairs of observations.
+///
+/// Hardware counts whole frames, so a played position lags by up to one: of several pairs those are nearest to the truth
+/// whose played position has just changed, which are the least. The very least is left out as an outlier if there are many.
 pub(crate) fn offset(pairs: &mut [(Spot, Stamp)], rate: RateHz) -> Option<i64> {
-    let mut offsets: Vec<i64> = pairs
-        .iter()
-        .map(|(played, captured)| {
-            let then = signed(captured.index) + frames_between(captured.at_ns, played.at_ns, rate);
-            then - played.frames
-        })
-        .collect();
-    offsets.sort_unstable();
-    offsets.get(offsets.len() / 2).copied()
+    const PARTS: i128 = 1000;
+    let value = |(played, captured): &(Spot, Stamp)| {
+        let ns = i128::from(played.at_ns) - i128::from(captured.at_ns);
+        let frames = i128::from(captured.index) - i128::from(played.frames);
+        frames * PARTS + ns * i128::from(rate.get()) * PARTS / 1_000_000_000
+    };
+    pairs.sort_unstable_by_key(value);
+    let parts = value(pairs.get(pairs.len() / 8)?);
+    i64::try_from((parts + PARTS / 2).div_euclid(PARTS)).ok()
 }
 
 #[cfg(test)]

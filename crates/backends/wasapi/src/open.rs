@@ -73,15 +73,14 @@ pub(crate) fn open(
         match opening.by(way, refused.as_ref()) {
             Ok(stream) => return Ok(Box::new(stream)),
             Err(error) => {
-                // Which way failed first says most; a rate or format that is not taken is what the caller has to know.
-                let says_more = refused.as_ref().is_none_or(|first| {
-                    first.kind() == ErrorKind::Unsupported
-                        && error.kind() == ErrorKind::UnsupportedRate
-                });
-                let is_final = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NoMemory);
-                if says_more {
-                    refused = Some(error);
-                }
+                // A rate or a format that was asked for is not to be had by the back door.
+                let is_final = match error.kind() {
+                    ErrorKind::NotFound | ErrorKind::NoMemory | ErrorKind::UnsupportedRate => true,
+                    ErrorKind::Unsupported => opening.is_format_forced(),
+                    _ => false,
+                };
+                // Why the best way failed says most.
+                refused.get_or_insert(error);
                 if is_final {
                     break;
                 }
@@ -109,6 +108,11 @@ impl Opening<'_> {
         };
         lacks(request.playback.is_some(), &place.play, "outputs")?;
         lacks(request.capture.is_some(), &place.capture, "inputs")
+    }
+
+    fn is_format_forced(&self) -> bool {
+        let sides = [self.request.capture, self.request.playback];
+        sides.into_iter().flatten().any(|side| side.format.is_some())
     }
 
     fn error(&self, doing: &str, code: Hresult) -> Error {

@@ -5,7 +5,7 @@
 //! played one is measured with both clocks at the start and then held, so that the way round is as long as stated,
 //! whenever the two events come.
 
-use crate::course::{Course, Lateness, Spot, frames_between, offset, shifted};
+use crate::course::{Course, Spot, frames_between, offset, shifted};
 use crate::hresult;
 use crate::lines::{CaptureLine, PlayLine, Stamp};
 use crate::service::{Answer, Flow, Hresult, Ready, Waiter};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub(crate) const SILENCE_NS: Ns = 2_000_000_000;
 /// How many periods a start rehearses with silence, at least, and for how long: positions of USB devices stay at 0 for
 /// some milliseconds.
-const REHEARSED_PERIODS: u32 = 4;
+const REHEARSED_PERIODS: u32 = 8;
 const REHEARSED_NS: Ns = 12_000_000;
 
 /// How the hardware is served. Fixed at the opening.
@@ -47,6 +47,7 @@ impl Manner {
 struct Pending {
     frames: u32,
     at_ns: Ns,
+    missed_frames: u32,
     /// The captured frame after the last that belongs to it.
     capture_end: i64,
     give_up_ns: Ns,
@@ -68,6 +69,7 @@ struct Run {
     /// Captured frames less played ones, in frames handed over.
     offset: i64,
     pending: Option<Pending>,
+    naps: u64,
 }
 
 pub(crate) struct WasapiStream {
@@ -173,10 +175,14 @@ impl WasapiStream {
 
     /// Waits a little, or for an event.
     fn nap(&mut self, flow: Flow, until: Ns) -> Ready {
+        /// Naps differ by parts of a frame, lest each look fall into the same part of one.
+        const PART_NS: Ns = 2_900;
         if self.manner.has_events {
             return self.waiter.wait(Some(flow), until);
         }
-        let nap = self.system.now_ns() + (self.period_ns() / 8).max(200_000);
+        self.run.naps = (self.run.naps + 1) % 8;
+        let nap_ns = (self.period_ns() / 8).max(200_000) + self.run.naps * PART_NS;
+        let nap = self.system.now_ns() + nap_ns;
         self.waiter.wait(None, nap.min(until))
     }
 
@@ -204,9 +210,7 @@ impl WasapiStream {
             line.silence(period)?;
         }
         self.run.course = Course::from_leads(&leads[..count], self.system.now_ns());
-        // In the second half both clocks run.
-        let begin = pair_count / 2;
-        self.run.offset = match offset(&mut pairs[begin..pair_count], self.shape.rate) {
+        self.run.offset = match offset(&mut pairs[..pair_count], self.shape.rate) {
             Some(offset) => offset,
             None => self.counted_offset(),
         };
@@ -293,7 +297,7 @@ impl WasapiStream {
             if line.tail < end && now < pending.give_up_ns {
                 return Ok(None);
             }
-            if line.tail < end || is_gap {
+            if line.tail < end || is_gap || pending.missed_frames > 0 {
                 return self.begin_again(now).map(|()| None);
             }
             line.head = end.saturating_sub(u64::from(pending.frames));
@@ -301,6 +305,7 @@ impl WasapiStream {
         self.run.pending = None;
         let Some(line) = &mut self.play else { return Ok(None) };
         line.lend(pending.frames)?;
+        self.miss(pending.missed_frames);
         Ok(Some(self.period(pending.frames, pending.at_ns)))
     }
 
@@ -320,14 +325,14 @@ impl WasapiStream {
         self.run.alive_ns = now;
         let Some(written) = self.play.as_ref().map(|line| line.written) else { return Ok(None) };
         let spot = self.spot();
-        let mut at_ns = now;
+        let (mut at_ns, mut missed_periods) = (now, 0);
         let mut passed = i64::try_from(written).unwrap_or(i64::MAX);
         if let (Some(course), Some(spot)) = (&mut self.run.course, spot) {
             // The boundary of the last of several periods that are due at once.
             let last = written + u64::from(frames - period);
             let late = if self.manner.is_whole {
                 let judged = course.judge(written, spot, period, rate, now);
-                self.miss(judged, period);
+                missed_periods = judged.missed_periods;
                 judged.frames
             } else {
                 course.lateness(last, spot, 4 * self.manner.level_frames)
@@ -335,31 +340,29 @@ impl WasapiStream {
             at_ns = shifted(spot.at_ns, -late, rate);
             passed = self.run.course.map_or(passed, |course| course.passed(written));
         } else if self.manner.is_whole {
-            self.miss_by_time(now);
+            missed_periods = self.missed_by_time(now);
         }
         let hold = i64::from(self.manner.hold_frames + self.shape.latency.output_frames);
         Ok(Some(Pending {
             frames,
             at_ns: at_ns.min(now),
+            missed_frames: missed_periods.saturating_mul(period),
             capture_end: self.run.offset + passed + i64::from(frames - period) - hold,
             give_up_ns: now + self.period_ns() / 2,
         }))
     }
 
-    fn miss(&mut self, judged: Lateness, period: u32) {
-        let frames = judged.missed_periods.saturating_mul(period);
+    /// Frames that went by: the position goes on without them.
+    fn miss(&mut self, frames: u32) {
         self.run.position += u64::from(frames);
         self.run.missed = self.run.missed.saturating_add(frames);
     }
 
-    /// Events carry no count: without a clock only the time between them tells of one that was missed.
-    fn miss_by_time(&mut self, now: Ns) {
+    /// Periods that were missed. Events carry no count: without a clock only the time between them tells.
+    fn missed_by_time(&self, now: Ns) -> u32 {
         let since = now.saturating_sub(self.run.at_ns);
         let periods = (since + self.period_ns() / 2) / self.period_ns().max(1);
-        if self.run.at_ns > 0 && periods > 2 {
-            let missed_periods = u32::try_from(periods - 1).unwrap_or(u32::MAX);
-            self.miss(Lateness { frames: 0, missed_periods }, self.shape.period_frames);
-        }
+        if periods > 2 { u32::try_from(periods - 1).unwrap_or(u32::MAX) } else { 0 }
     }
 
     /// How many frames the played side takes now, in whole periods; tells of an xrun if nothing is queued any more.
@@ -386,9 +389,7 @@ impl WasapiStream {
     /// The position goes on with the clock: what lies between was missed.
     fn skip_to(&mut self, now: Ns) {
         let since = frames_between(self.run.at_ns, now, self.shape.rate).max(1);
-        let missed = u32::try_from(since).unwrap_or(u32::MAX);
-        self.run.position += u64::from(missed);
-        self.run.missed = self.run.missed.saturating_add(missed);
+        self.miss(u32::try_from(since).unwrap_or(u32::MAX));
         (self.run.at_ns, self.run.alive_ns) = (now, now);
     }
 
@@ -413,10 +414,9 @@ impl WasapiStream {
         if line.gap_end > line.head {
             let missed = line.gap_end - line.head;
             line.head = line.gap_end;
-            self.run.position += missed;
-            let missed = u32::try_from(missed).unwrap_or(u32::MAX);
-            self.run.missed = self.run.missed.saturating_add(missed);
+            self.miss(u32::try_from(missed).unwrap_or(u32::MAX));
         }
+        let Some(line) = &self.capture else { return Ok(None) };
         let ready = line.tail - line.head;
         if ready < period {
             return Ok(None);
@@ -477,13 +477,26 @@ impl WasapiStream {
             }
             Ready::Time => {
                 let now = self.system.now_ns();
-                if now >= self.run.alive_ns.saturating_add(SILENCE_NS) {
+                let silent_ns = now.saturating_sub(self.run.alive_ns);
+                if silent_ns >= SILENCE_NS {
                     self.run.lost = Some(Loss::Stalled);
                     return Some(Wake::Lost(Loss::Stalled));
+                }
+                if silent_ns > 4 * self.period_ns() {
+                    return self.ask().err().map(|code| Wake::Lost(self.fail(code)));
                 }
                 None
             }
         }
+    }
+
+    /// Asks the device for a sign of life: nobody sets the events of one that is gone.
+    fn ask(&self) -> Answer<()> {
+        let lines = self.play.iter().map(|line| &line.client);
+        for client in lines.chain(self.capture.iter().map(|line| &line.client)) {
+            client.padding()?;
+        }
+        Ok(())
     }
 
     /// The loss that a failed call means.
