@@ -11,4 +11,11 @@
     reason = "for tests alone"
 )]
 
+#[cfg(windows)]
+mod client;
+#[cfg(windows)]
+mod exports;
 pub mod model;
+#[cfg(windows)]
+mod pace;
+pub mod scenarios;

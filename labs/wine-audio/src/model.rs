@@ -343,12 +343,7 @@ impl World {
         Ok(())
     }
 
-    fn open(&mut self, client: usize, mut stream: Stream) {
-        if let Some(make) = &self.sink
-            && let Some(spec) = self.specs.get(stream.endpoint)
-        {
-            stream.sink = make(spec, &stream.wave);
-        }
+    fn open(&mut self, client: usize, stream: Stream) {
         self.clients[client].stream = Some(self.streams.len());
         self.streams.push(Some(stream));
     }
@@ -395,6 +390,11 @@ impl World {
             return Err(EVENTHANDLE_NOT_SET);
         }
         stream.start(now);
+        if stream.is_render() {
+            let (endpoint, wave) = (stream.endpoint, stream.wave);
+            let sink = self.sink.as_mut().and_then(|make| make(&self.specs[endpoint], &wave));
+            self.stream(client)?.sink = sink;
+        }
         self.advance(now);
         Ok(())
     }
@@ -482,6 +482,20 @@ impl World {
         let closed = self.played.iter().filter(|(its, ..)| *its == endpoint);
         let all = open.chain(closed.map(|(_, started, heard)| (*started, heard)));
         all.max_by_key(|(started, _)| *started).map_or_else(Vec::new, |(_, heard)| heard.clone())
+    }
+
+    /// The next moment at which something happens that nobody has to be waited for: no half, no queue and no packet is lost
+    /// by going there. `None` while a client has to do something first.
+    pub fn next_safe_ns(&self) -> Option<Ns> {
+        let next = self.next_ns()?;
+        self.is_safe_at(next).then_some(next)
+    }
+
+    /// Whether nothing is lost by going there.
+    pub fn is_safe_at(&self, then: Ns) -> bool {
+        let is_safe =
+            |stream: &Stream| self.faults[stream.endpoint].is_some() || stream.is_safe_at(then);
+        self.streams.iter().flatten().all(is_safe)
     }
 
     /// Lets everything happen up to `now`.

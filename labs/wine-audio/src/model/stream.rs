@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 
 /// Takes what is played.
 pub type Sink = Box<dyn FnMut(&[u8]) + Send>;
-/// Makes a [`Sink`] for a stream that is opened.
-pub type MakeSink = Box<dyn Fn(&Spec, &Wave) -> Option<Sink> + Send>;
+/// Makes a [`Sink`] for a stream that is started.
+pub type MakeSink = Box<dyn FnMut(&Spec, &Wave) -> Option<Sink> + Send>;
 
 /// How the stream is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,9 @@ pub struct Packet {
     pub at_ns: Ns,
 }
 
+/// What is kept for those who hear it, where all of it is written down elsewhere.
+const KEPT_BYTES: usize = 1 << 22;
+
 struct Held {
     bytes: Box<[u8]>,
     position: u64,
@@ -72,8 +75,10 @@ pub struct Stream {
     pub is_running: bool,
     /// When it was started.
     pub started_ns: Ns,
-    /// What was played in this run.
+    /// What was played in this run; the latest of it, if a sink has it all.
     pub heard: Vec<u8>,
+    /// Bytes of the run before `heard`.
+    forgotten: usize,
     /// Gets what is played, too.
     pub sink: Option<Sink>,
     kind: Kind,
@@ -88,6 +93,8 @@ pub struct Stream {
     memory: Box<[u8]>,
     lent: Option<u32>,
     is_filled: bool,
+    /// The latest event was answered with frames.
+    is_answered: bool,
     /// The half that is being played, as it was when its turn came.
     current: Vec<u8>,
     queue: VecDeque<u8>,
@@ -124,6 +131,7 @@ impl Stream {
             is_running: false,
             started_ns: 0,
             heard: Vec::new(),
+            forgotten: 0,
             sink: None,
             kind,
             spec: spec.clone(),
@@ -134,6 +142,7 @@ impl Stream {
             memory: vec![0; frames as usize * wave.frame_bytes()].into(),
             lent: None,
             is_filled: false,
+            is_answered: true,
             current: Vec::new(),
             queue: VecDeque::new(),
             passes: VecDeque::new(),
@@ -192,6 +201,7 @@ impl Stream {
         self.start_tick = self.tick(now) + 1;
         (self.done, self.fired) = (0, None);
         self.heard.clear();
+        (self.forgotten, self.is_answered) = (0, true);
         self.next_event = match self.kind {
             Kind::Whole { .. } if self.is_render() => u64::from(self.spec.begins_late),
             _ => u64::from(!self.is_render()),
@@ -232,6 +242,11 @@ impl Stream {
         self.heard.extend_from_slice(bytes);
         if let Some(sink) = &mut self.sink {
             sink(bytes);
+            if self.heard.len() > 2 * KEPT_BYTES {
+                let surplus = self.heard.len() - KEPT_BYTES;
+                self.heard.drain(..surplus);
+                self.forgotten += surplus;
+            }
         }
     }
 
@@ -348,7 +363,7 @@ impl Stream {
         for n in 0..u64::from(self.period()) {
             let heard =
                 (self.start_tick + begin + n).checked_sub(offset).map(|at| at as usize * frame);
-            if let Some(from) = heard
+            if let Some(from) = heard.and_then(|from| from.checked_sub(source.forgotten))
                 && let Some(sample) = source.heard.get(from..from + frame)
             {
                 bytes[n as usize * frame..][..frame].copy_from_slice(sample);
@@ -396,9 +411,37 @@ impl Stream {
         {
             self.fired = Some(self.next_event);
             self.next_event += 1;
+            self.is_answered = false;
             is_due = true;
         }
         is_due
+    }
+
+    /// Whether time may go on to `then` without anything being lost that a client could still do.
+    pub(super) fn is_safe_at(&self, then: Ns) -> bool {
+        if !self.is_running {
+            return true;
+        }
+        let period = u64::from(self.period());
+        match self.kind {
+            Kind::Whole { .. } if self.is_render() => {
+                self.is_answered || then < self.event_ns(self.next_event)
+            }
+            // Never quite empty: an empty queue is an xrun.
+            _ if self.is_render() => {
+                let moves = self.since_start(then).saturating_sub(self.done);
+                let moves = if matches!(self.kind, Kind::Polled { .. }) {
+                    moves
+                } else {
+                    moves.max(period)
+                };
+                u64::from(self.padding()) > moves
+            }
+            _ => {
+                self.packets.len() < 2
+                    || self.captured + period + u64::from(self.spec.fifo) > self.since_start(then)
+            }
+        }
     }
 
     /// `GetCurrentPadding`.
@@ -449,6 +492,7 @@ impl Stream {
         }
         self.lent = None;
         self.is_filled |= frames > 0;
+        self.is_answered |= frames > 0;
         let bytes = frames as usize * self.wave.frame_bytes();
         if is_whole {
             let number = self.fired.map_or(0, |event| event + 1);
