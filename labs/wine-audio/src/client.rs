@@ -132,7 +132,10 @@ impl IAudioClient_Impl for SimulatedClient_Impl {
     }
 
     fn GetCurrentPadding(&self) -> Result<u32> {
-        self.handle.with(|world, client, now| world.padding(client, now))
+        let padding = self.handle.with(|world, client, now| world.padding(client, now))?;
+        let client = self.handle.client;
+        machine().look(|world| world.queued(client).is_none_or(|queued| queued < padding));
+        Ok(padding)
     }
 
     fn IsFormatSupported(
@@ -328,6 +331,8 @@ impl IAudioCaptureClient_Impl for Capture_Impl {
         if packet.is_none() {
             // Looked for in vain: it comes when time has gone on.
             self.0.go_on(|_, _, _| Ok(()))?;
+            let client = self.0.client;
+            machine().look(|world| world.has_packet(client));
         }
         let is_gap = packet.as_ref().is_some_and(|packet| packet.is_gap);
         let gap = AUDCLNT_BUFFERFLAGS_DATA_DISCONTINUITY.0.cast_unsigned();

@@ -470,6 +470,17 @@ impl World {
         Ok(self.stream(client)?.position(now))
     }
 
+    /// Whether a packet waits for the client.
+    pub fn has_packet(&mut self, client: usize) -> bool {
+        self.stream(client).map_or(true, |stream| stream.padding() > 0)
+    }
+
+    /// Frames that the client has queued, if it plays.
+    pub fn queued(&mut self, client: usize) -> Option<u32> {
+        let stream = self.stream(client).ok()?;
+        (stream.is_render() && stream.is_running).then(|| stream.padding())
+    }
+
     /// Why the client was cut off.
     pub fn fault(&self, client: usize) -> Option<Fault> {
         self.faults[self.client(client).endpoint]

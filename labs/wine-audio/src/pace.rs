@@ -140,6 +140,21 @@ impl Machine {
         result
     }
 
+    /// A client that looks by the clock looked in vain: in lock step time goes on until `is_there`, as far as nothing is lost.
+    pub(crate) fn look(&'static self, is_there: impl Fn(&mut World) -> bool) {
+        /// Longer than any buffer.
+        const MOST_STEPS: u32 = 4000;
+        let mut state = self.state();
+        if !state.is_locked || state.world.next_ns().is_some() {
+            return;
+        }
+        for _ in 0..MOST_STEPS {
+            if is_there(&mut state.world) || !state.nudge() {
+                return;
+            }
+        }
+    }
+
     /// A thread of its own: sets events as the clock goes, or in lock step where the client waits for something that no call
     /// shows.
     fn watch(&self) {
@@ -158,7 +173,7 @@ impl Machine {
             } else if state.calls == calls {
                 state.step();
                 if state.world.set.is_empty() {
-                    state.nudge();
+                    let _ = state.nudge();
                 }
             }
             state.tell();
@@ -167,13 +182,15 @@ impl Machine {
 }
 
 impl State {
-    /// A client that looks by the clock sets no event: time goes on in small steps.
-    fn nudge(&mut self) {
-        const STEP_NS: Ns = 1_000_000;
+    /// A client that looks by the clock sets no event: time goes on in small steps. False where something would be lost.
+    fn nudge(&mut self) -> bool {
+        const STEP_NS: Ns = 250_000;
         let then = self.now + STEP_NS;
-        if self.world.is_safe_at(then) {
+        let is_safe = self.world.is_safe_at(then);
+        if is_safe {
             self.now = then;
             self.world.advance(then);
         }
+        is_safe
     }
 }

@@ -53,9 +53,18 @@ pub(crate) struct Lateness {
 impl Course {
     /// From the leads of a rehearsal: the greatest is that of the least late wake-up. The first half is left out, for
     /// positions stay at 0 for some milliseconds after a start.
-    pub(crate) fn from_leads(leads: &[i64], now: Ns) -> Option<Self> {
+    ///
+    /// Of two halves the second is played while the first is written anew, so that frames lie at least a half ahead. If they
+    /// seem to lie less far, the hardware went through the second half before its first event: frames nobody wrote.
+    pub(crate) fn from_leads(leads: &[i64], half_frames: Option<u32>, now: Ns) -> Option<Self> {
         let usual = leads.get(leads.len() / 2..)?.iter().copied().max()?;
-        Some(Self { usual, skipped: 0, wake_ns: now, late: 0 })
+        let half = i64::from(half_frames.unwrap_or(0));
+        let skipped = if usual * 2 < half { half } else { 0 };
+        Some(Self { usual: usual + skipped, skipped, wake_ns: now, late: 0 })
+    }
+
+    pub(crate) fn skipped(&self) -> i64 {
+        self.skipped
     }
 
     pub(crate) fn usual(&self) -> i64 {

@@ -442,10 +442,7 @@ impl Opening<'_> {
         let (play, companion, system) = (play.map(line), companion.map(line), self.system.clone());
         let mut stream =
             WasapiStream::new(system, waiter, play, capture, companion, shape, manner, notes);
-        let lead = stream.rehearse().map_err(|code| self.error("starting it", code))?;
-        if let Some(lead) = lead.filter(|_| stream.shape.playback.is_some()) {
-            stream.shape.latency.output_frames = lead;
-        }
+        stream.rehearse().map_err(|code| self.error("starting it", code))?;
         Ok(stream)
     }
 

@@ -104,16 +104,24 @@ impl WasapiStream {
         Self { system, waiter, play, capture, companion, shape, manner, notes, run }
     }
 
-    /// Starts and stops once, to learn how far ahead of the loudspeaker frames are handed over: the latency then stated is
-    /// the one measured. Control thread.
-    pub(crate) fn rehearse(&mut self) -> Answer<Option<u32>> {
+    /// Starts and stops once, to learn how far ahead of the loudspeaker frames are handed over, and what the hardware plays
+    /// unwritten: latency and prefill then stated are those measured. Control thread.
+    pub(crate) fn rehearse(&mut self) -> Answer<()> {
         let begun = self.begin();
         self.halt();
         begun?;
-        let lead = self.run.course.map(|course| course.usual());
+        let Some(course) = self.run.course.filter(|_| self.shape.playback.is_some()) else {
+            return Ok(());
+        };
         // Longer ahead than twice what is queued and 100 ms of mixing and transport is a clock that cannot be believed.
-        let most = u64::from(self.manner.level_frames) * 2 + u64::from(self.shape.rate.get() / 10);
-        Ok(lead.and_then(|lead| u32::try_from(lead).ok()).filter(|&lead| u64::from(lead) <= most))
+        let most = self.manner.level_frames * 2 + self.shape.rate.get() / 10;
+        if let Ok(lead) = u32::try_from(course.usual())
+            && lead <= most
+        {
+            self.shape.latency.output_frames = lead;
+        }
+        self.shape.prefill_frames += u32::try_from(course.skipped()).unwrap_or(0);
+        Ok(())
     }
 
     fn period_ns(&self) -> Ns {
@@ -209,7 +217,8 @@ impl WasapiStream {
             }
             line.silence(period)?;
         }
-        self.run.course = Course::from_leads(&leads[..count], self.system.now_ns());
+        let half = self.manner.is_whole.then_some(period);
+        self.run.course = Course::from_leads(&leads[..count], half, self.system.now_ns());
         self.run.offset = match offset(&mut pairs[..pair_count], self.shape.rate) {
             Some(offset) => offset,
             None => self.counted_offset(),
@@ -230,7 +239,11 @@ impl WasapiStream {
     fn await_play(&mut self) -> Answer<()> {
         let until = self.system.now_ns() + SILENCE_NS;
         while self.system.now_ns() < until {
-            let ready = self.nap(Flow::Render, until);
+            // Hardware may take long to start: what is captured meanwhile is taken in.
+            let ready = self.nap(Flow::Render, until.min(self.system.now_ns() + self.period_ns()));
+            if ready == Ready::Time {
+                self.pump()?;
+            }
             let is_due = match &self.play {
                 Some(_) if self.manner.is_whole => ready == Ready::Event,
                 Some(line) => {

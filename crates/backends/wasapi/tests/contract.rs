@@ -124,6 +124,13 @@ fn cases() -> Vec<Case> {
         case("events a millisecond off", &jittery, "io", Mode::Exclusive, 144),
         case("late events, outputs", &jittery, "o", Mode::Exclusive, 144),
         case("late events, inputs", &jittery, "i", Mode::Exclusive, 144),
+        case(
+            "half a buffer unwritten",
+            &Spec { begins_late: true, fifo: 9, ..base() },
+            "io",
+            Mode::Exclusive,
+            256,
+        ),
         case("a fast clock", &Spec { ppm: 900, ..base() }, "io", Mode::Exclusive, 256),
         case("a slow clock", &Spec { ppm: -900, ..base() }, "io", Mode::Exclusive, 256),
         case(
