@@ -352,7 +352,7 @@ impl IAudioCaptureClient_Impl for Capture_Impl {
     }
 
     fn ReleaseBuffer(&self, frames: u32) -> Result<()> {
-        self.0.go_on(|world, client, _| world.take(client, frames))
+        self.0.with(|world, client, _| world.take(client, frames))
     }
 
     fn GetNextPacketSize(&self) -> Result<u32> {

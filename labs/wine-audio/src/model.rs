@@ -502,6 +502,11 @@ impl World {
         self.is_safe_at(next).then_some(next)
     }
 
+    /// Whether no stream waits for frames that its latest event asked for.
+    pub fn is_answered(&self) -> bool {
+        self.streams.iter().flatten().all(Stream::is_answered)
+    }
+
     /// Whether nothing is lost by going there.
     pub fn is_safe_at(&self, then: Ns) -> bool {
         let is_safe =

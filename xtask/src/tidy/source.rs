@@ -57,7 +57,6 @@ const PLATFORMS: &[&str] = &[
     "crates/specimen/src",
     "crates/abi/src",
     "xtask",
-    "labs",
 ];
 
 /// Modules that run on the device thread: nothing there may lock, print, format or ask the system for the time.

@@ -51,6 +51,8 @@ struct Pending {
     /// The captured frame after the last that belongs to it.
     capture_end: i64,
     give_up_ns: Ns,
+    /// They were waited for: whoever is late himself does not give up on others.
+    has_waited: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -307,7 +309,8 @@ impl WasapiStream {
             let Some(line) = &mut self.capture else { return Ok(None) };
             let end = u64::try_from(pending.capture_end).unwrap_or(0);
             let is_gap = line.gap_end > end.saturating_sub(u64::from(pending.frames));
-            if line.tail < end && now < pending.give_up_ns {
+            if line.tail < end && (now < pending.give_up_ns || !pending.has_waited) {
+                self.run.pending = Some(Pending { has_waited: true, ..pending });
                 return Ok(None);
             }
             if line.tail < end || is_gap || pending.missed_frames > 0 {
@@ -362,6 +365,7 @@ impl WasapiStream {
             missed_frames: missed_periods.saturating_mul(period),
             capture_end: self.run.offset + passed + i64::from(frames - period) - hold,
             give_up_ns: now + self.period_ns() / 2,
+            has_waited: false,
         }))
     }
 

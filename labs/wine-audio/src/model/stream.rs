@@ -417,6 +417,11 @@ impl Stream {
         is_due
     }
 
+    /// Whether the latest event was answered with frames, if it asked for some.
+    pub(super) fn is_answered(&self) -> bool {
+        self.is_answered || !self.is_running || !self.is_render()
+    }
+
     /// Whether time may go on to `then` without anything being lost that a client could still do.
     pub(super) fn is_safe_at(&self, then: Ns) -> bool {
         if !self.is_running {
@@ -424,8 +429,11 @@ impl Stream {
         }
         let period = u64::from(self.period());
         match self.kind {
+            // The half that was set free is played from the next boundary on.
             Kind::Whole { .. } if self.is_render() => {
-                self.is_answered || then < self.event_ns(self.next_event)
+                let boundary = self.fired.map_or(0, |event| event + 1) * period;
+                let boundary_ns = self.time_of(self.start_tick + boundary);
+                self.is_answered || then < boundary_ns.min(self.event_ns(self.next_event))
             }
             // Never quite empty: an empty queue is an xrun.
             _ if self.is_render() => {
