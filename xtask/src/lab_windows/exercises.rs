@@ -3,7 +3,6 @@
 
 mod ks;
 mod starts;
-mod wasapi;
 
 use super::lab::Lab;
 use anyhow::Result;
@@ -18,5 +17,4 @@ pub(crate) struct Exercise {
 
 /// All of them.
 pub(crate) const ALL: &[Exercise] =
-    &[Exercise { name: "starts", run: starts::run }, Exercise { name: "wasapi", run: wasapi::run }];
     &[Exercise { name: "starts", run: starts::run }, Exercise { name: "ks", run: ks::run }];
