@@ -50,7 +50,10 @@ pub fn output(name: &str) -> Option<Spec> {
     Some(Spec { hardware: Some(format!("{{1}}.SIMULATED\\{name}")), ..spec })
 }
 
-/// The endpoints of several devices: outputs and inputs in turn. Names that are unknown are an error.
+/// The endpoints of several devices: outputs and inputs in turn.
+///
+/// # Errors
+/// A name that is unknown.
 pub fn endpoints(names: &str) -> Result<Vec<Spec>, String> {
     let mut all = Vec::new();
     for name in names.split(',').filter(|name| !name.is_empty()) {
