@@ -3,7 +3,8 @@
 //! reads of the system it reads below [`Machine`]'s root, so that a folder of files can stand for a machine.
 //!
 //! `ours` looks at settings, registrations, devices and running drivers on every system; `rights`, `processor`, `cards` and
-//! `servers` read what Linux tells in `/proc`, `/sys` and `/etc`, and find nothing where there is no such thing.
+//! `servers` read what Linux tells in `/proc`, `/sys` and `/etc`, and find nothing where there is no such thing. `windows` does
+//! the same with Windows' registry.
 
 mod cards;
 mod machine;
@@ -11,6 +12,7 @@ mod ours;
 mod processor;
 mod rights;
 mod servers;
+mod windows;
 
 use crate::{Global, say};
 use anyhow::Result;
@@ -90,13 +92,14 @@ pub(crate) struct Patient<'a> {
 type Check = fn(&Patient<'_>) -> Vec<Finding>;
 
 /// All checks, in the order in which they are reported.
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 9] = [
     ours::settings,
     ours::registrations,
     rights::priority,
     processor::processor,
     cards::cards,
     servers::servers,
+    windows::windows,
     ours::devices,
     ours::drivers,
 ];

@@ -1,5 +1,6 @@
 //! Where drivers are registered with the system, so that hosts find them. Each system has its own way.
 
+pub mod hives;
 #[cfg(not(windows))]
 mod linux;
 #[cfg(windows)]

@@ -37,6 +37,16 @@ pub fn tune_bytes() -> Vec<u8> {
     (0..TUNE_FRAMES).flat_map(tune).flat_map(u32::to_le_bytes).collect()
 }
 
+/// Writes the tune for whoever feeds the source; the file is whole once it has its name.
+///
+/// # Panics
+/// If it cannot be written.
+pub fn write_tune(place: &Path) {
+    let part = place.with_extension("part");
+    std::fs::write(&part, tune_bytes()).expect("a place for the tune");
+    std::fs::rename(&part, place).expect("a place for the tune");
+}
+
 /// Where in the tune a frame stands, by its upper bits.
 fn place(frame: [u32; 2]) -> u64 {
     /// The inverse of 40503 modulo 2^16.

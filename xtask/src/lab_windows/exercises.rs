@@ -2,6 +2,7 @@
 //! says in some words what it found.
 
 mod ks;
+mod mixers;
 mod starts;
 
 use super::lab::Lab;
@@ -16,5 +17,9 @@ pub(crate) struct Exercise {
 }
 
 /// All of them.
-pub(crate) const ALL: &[Exercise] =
-    &[Exercise { name: "starts", run: starts::run }, Exercise { name: "ks", run: ks::run }];
+pub(crate) const ALL: &[Exercise] = &[
+    Exercise { name: "starts", run: starts::run },
+    Exercise { name: "ks", run: ks::run },
+    Exercise { name: "mme", run: mixers::mme },
+    Exercise { name: "dsound", run: mixers::dsound },
+];

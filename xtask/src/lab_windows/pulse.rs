@@ -27,6 +27,8 @@ pub(crate) struct Pulse {
     server: Child,
     /// What is being recorded of the sink; nothing is kept while nobody wants it.
     heard: Arc<Mutex<Option<Vec<u8>>>>,
+    /// Where it is written too.
+    kept: Arc<Mutex<Option<File>>>,
 }
 
 impl Pulse {
@@ -58,12 +60,12 @@ impl Pulse {
         command.env("PULSE_CONFIG", folder.join("daemon.conf"));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let server = command.spawn().context("pulseaudio")?;
-        let mut own = Self { folder, server, heard: Arc::default() };
+        let mut own = Self { folder, server, heard: Arc::default(), kept: Arc::default() };
         own.await_socket()?;
         let sink = File::open(own.folder.join("sink"))?;
-        let heard = own.heard.clone();
+        let (heard, kept) = (own.heard.clone(), own.kept.clone());
         // Ends with the server, which holds the other end of the pipe.
-        std::thread::spawn(move || drain(sink, &heard));
+        std::thread::spawn(move || drain(sink, &heard, &kept));
         Ok(own)
     }
 
@@ -96,6 +98,11 @@ impl Pulse {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
     }
 
+    /// From now on what is played is written to this file, silence too.
+    pub(crate) fn keep_in(&self, file: File) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+    }
+
     /// Has the source say this: stereo frames of 32-bit integers. Returns when all of it is in the pipe.
     ///
     /// # Errors
@@ -108,7 +115,7 @@ impl Pulse {
     }
 }
 
-fn drain(mut pipe: File, heard: &Mutex<Option<Vec<u8>>>) {
+fn drain(mut pipe: File, heard: &Mutex<Option<Vec<u8>>>, kept: &Mutex<Option<File>>) {
     let mut piece = vec![0; 1 << 16];
     while let Ok(length) = pipe.read(&mut piece) {
         if length == 0 {
@@ -117,6 +124,11 @@ fn drain(mut pipe: File, heard: &Mutex<Option<Vec<u8>>>) {
         let mut place = heard.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some(kept), Some(piece)) = (place.as_mut(), piece.get(..length)) {
             kept.extend_from_slice(piece);
+        }
+        let mut file = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(file), Some(piece)) = (file.as_mut(), piece.get(..length)) {
+            // A full disk shows as frames that are lacking.
+            let _ = file.write_all(piece);
         }
     }
 }

@@ -32,6 +32,8 @@ struct Run {
     /// When the device was seen at `position`.
     at_ns: Ns,
     missed: u32,
+    /// The device ran dry, or over, while a period was in hand.
+    is_dry: bool,
     recoveries: u32,
     /// When something last came back.
     alive_ns: Ns,
@@ -91,11 +93,18 @@ impl MmeStream {
         self.run.used_frames += frames;
         while self.run.used_frames >= period {
             self.run.used_frames -= period;
+            self.run.is_dry |= self.run.running && self.has_nothing();
             if let Err(code) = self.wave.queue(self.packet(self.run.queued)) {
                 self.run.lost = Some(loss(code));
             }
             self.run.queued += 1;
         }
+    }
+
+    /// Whether the device has no packet of ours: all that were queued have come back.
+    fn has_nothing(&self) -> bool {
+        let mut queued = self.run.taken..self.run.queued;
+        queued.all(|n| self.wave.returned(self.packet(n)).is_some())
     }
 
     /// Writes silence from our position on.
@@ -118,7 +127,8 @@ impl MmeStream {
     /// Queues all packets and lets the device run.
     fn begin(&mut self) -> Result<(), Code> {
         let run = &mut self.run;
-        (run.taken, run.queued, run.used_frames) = (0, 0, 0);
+        let was_running = std::mem::replace(&mut run.running, false);
+        (run.taken, run.queued, run.used_frames, run.is_dry) = (0, 0, 0, false);
         run.left_frames = self.packets * self.shape.period_frames;
         match self.direction {
             Direction::Playback => self.silence(u32::MAX),
@@ -128,6 +138,7 @@ impl MmeStream {
             return Err(code::NODRIVER);
         }
         self.wave.start()?;
+        self.run.running = was_running;
         self.run.alive_ns = self.system.now_ns();
         Ok(())
     }
@@ -262,6 +273,9 @@ impl Stream for MmeStream {
         match self.direction {
             Direction::Playback => self.silence(u32::MAX),
             Direction::Capture => self.advance(u32::MAX),
+        }
+        if self.run.is_dry && self.run.lost.is_none() {
+            return self.recover();
         }
         loop {
             if let Some(loss) = self.run.lost {

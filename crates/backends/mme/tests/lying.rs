@@ -271,3 +271,19 @@ fn packets_are_as_few_as_hold_and_never_longer_than_drivers_bear() {
         assert_eq!(shape.latency.output_frames, prefill - period + mixer, "the mixer's period too");
     }
 }
+
+#[test]
+fn a_device_that_runs_dry_while_a_period_is_in_hand_has_missed_frames() {
+    for model in [Model::default(), microphone()] {
+        let (world, mut stream) = started(&model);
+        period(&world, &mut *stream);
+        // All other packets come back before this one is given to the device again.
+        let until = world.system.now_ns() + 45_000_000;
+        world.system.sleep(&std::sync::atomic::AtomicU32::new(0), 0, until);
+        let frames = stream.playback().frames();
+        stream.commit(frames);
+        read(&mut *stream);
+        let period = period(&world, &mut *stream);
+        assert!((1000..4000).contains(&period.missed_frames), "{period:?}");
+    }
+}

@@ -1,5 +1,5 @@
 //! The backend on a real winmm: Windows' own, or Wine's over a PulseAudio whose sink is a pipe into a file and whose source
-//! is a pipe that sings `testkit::wire`'s tune. Where the file lies, and that there is a tune, is told by environment.
+//! is a pipe that sings `testkit::wire`'s tune. Where the file lies, and where the tune is to be written, is told by environment.
 
 #![cfg(windows)]
 #![allow(
@@ -81,10 +81,11 @@ fn what_is_played_arrives_bit_for_bit() {
 
 #[test]
 fn what_is_captured_is_the_tune_bit_for_bit() {
-    if std::env::var_os("BAREWIRE_TUNE").is_none() {
-        println!("SKIPPED: BAREWIRE_TUNE does not say that the source sings");
+    let Some(place) = std::env::var_os("BAREWIRE_TUNE").map(PathBuf::from) else {
+        println!("SKIPPED: BAREWIRE_TUNE does not say where the source looks for its tune");
         return;
-    }
+    };
+    wire::write_tune(&place);
     // 24 bits and floats are PulseAudio's own conversion from the source's 32, and it rounds.
     for format in [SampleFormat::INT16, SampleFormat::INT32] {
         wire::exact(&format!("mme captures {format}"), ATTEMPTS, || {

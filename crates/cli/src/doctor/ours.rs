@@ -2,7 +2,7 @@
 
 use super::{Finding, Level, Patient};
 use crate::{builtin, drivers};
-use barewire_device::{DeviceInfo, NoteKind};
+use barewire_device::{DeviceInfo, NoteKind, endpoints};
 use barewire_driver::{Status, statuses};
 use barewire_host::registry;
 
@@ -66,16 +66,15 @@ pub(crate) fn devices(patient: &Patient<'_>) -> Vec<Finding> {
     let settings = builtin::settings(patient.global).loaded().settings;
     let system = builtin::system(&settings);
     let device = builtin::virtual_device(patient.global, &settings);
-    let mut findings = Vec::new();
-    for backend in barewire_registry::backends(&system, vec![device]) {
-        match backend.devices() {
-            Ok(devices) => findings.extend(devices.iter().flat_map(notes)),
-            Err(error) => {
-                let text = format!("{}: {error}", backend.name());
-                findings.push(Finding::problem("devices", text));
-            }
-        }
-    }
+    // Of several ways to a device only the best counts: that the others are worse is no ailment.
+    let (all, failed) = endpoints(&barewire_registry::backends(&system, vec![device]));
+    let best = all.iter().filter_map(|endpoint| endpoint.leads.first());
+    let mut findings: Vec<Finding> = best.flat_map(|lead| notes(&lead.device)).collect();
+    findings.extend(
+        failed
+            .into_iter()
+            .map(|(backend, error)| Finding::problem("devices", format!("{backend}: {error}"))),
+    );
     findings
 }
 

@@ -1,0 +1,91 @@
+//! The backends that go through the system's mixer, on Wine's winmm and DirectSound: the contract in both directions; what is
+//! played arrives at the sink bit for bit, after the latency that is stated; what the source sings is captured bit for bit.
+//! The programs are the backends' own tests (`tests/on_windows.rs`), which say what they found.
+
+use crate::lab_windows::build;
+use crate::lab_windows::lab::Lab;
+use crate::lab_windows::pulse::{FRAME_BYTES, RATE_HZ};
+use anyhow::{Context, Result, bail};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// A quiet machine needs half a minute; attempts on a busy one many times that.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+pub(super) fn mme(lab: &Lab) -> Result<String> {
+    run(lab, "barewire-mme")
+}
+
+pub(super) fn dsound(lab: &Lab) -> Result<String> {
+    run(lab, "barewire-dsound")
+}
+
+fn run(lab: &Lab, package: &str) -> Result<String> {
+    let program = program(lab, package)?;
+    let folder = lab.prefix.path.join("drive_c");
+    let (sink, tune) = (folder.join("sink.raw"), folder.join("tune.raw"));
+    lab.pulse.keep_in(File::create(&sink)?);
+    let places = (lab.windows_path(&sink), lab.windows_path(&tune));
+    let environment = [("BAREWIRE_SINK", places.0.as_str()), ("BAREWIRE_TUNE", places.1.as_str())];
+    let is_over = AtomicBool::new(false);
+    let said = std::thread::scope(|scope| {
+        let singer = scope.spawn(|| sing(lab, &tune, &is_over));
+        let arguments = ["--test-threads=1", "--nocapture"];
+        let said = lab.run_well(&program, &arguments, &environment, PATIENCE);
+        is_over.store(true, Ordering::Release);
+        let sung = singer.join();
+        let said = said?;
+        match sung {
+            Ok(sung) => sung.map(|()| said),
+            Err(_) => bail!("the source's thread panicked"),
+        }
+    })?;
+    let exact = said.lines().filter(|line| line.contains("frames exact")).count();
+    if exact == 0 || said.contains("SKIPPED") {
+        bail!("nothing was compared:\n{said}");
+    }
+    Ok(format!("the contract in both directions, {exact} comparisons bit for bit"))
+}
+
+/// Says the tune over and over, at the rate of the wire, as soon as the program has written it down.
+fn sing(lab: &Lab, tune: &Path, is_over: &AtomicBool) -> Result<()> {
+    const STEP: Duration = Duration::from_millis(5);
+    let mut frames = Vec::new();
+    while frames.is_empty() && !is_over.load(Ordering::Acquire) {
+        std::thread::sleep(STEP);
+        // The program renames it when it is whole.
+        frames = fs::read(tune).unwrap_or_default();
+    }
+    let begin = Instant::now();
+    let mut sung = 0;
+    while !is_over.load(Ordering::Acquire) {
+        let due = begin.elapsed().as_nanos() * u128::from(RATE_HZ) / 1_000_000_000;
+        let due = usize::try_from(due)?;
+        let at = sung % (frames.len() / FRAME_BYTES).max(1);
+        let count = (due - sung).min(frames.len() / FRAME_BYTES - at);
+        lab.pulse.say(&frames[at * FRAME_BYTES..(at + count) * FRAME_BYTES])?;
+        sung += count;
+        std::thread::sleep(STEP);
+    }
+    Ok(())
+}
+
+/// Builds the tests of a package for this Windows.
+fn program(lab: &Lab, package: &str) -> Result<PathBuf> {
+    let mut command = build::cargo(&lab.root, lab.bits)?;
+    command.args(["test", "--quiet", "--no-run", "--message-format=json", "--target"]);
+    command.args([lab.bits.target(), "-p", package, "--test", "on_windows"]);
+    let output = command.output().context("cargo")?;
+    if !output.status.success() {
+        bail!("{package}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    // One line a unit; only a program has an executable.
+    let executable = text.lines().find_map(|line| {
+        let (_, rest) = line.split_once("\"executable\":\"")?;
+        rest.split_once('"').map(|(path, _)| PathBuf::from(path))
+    });
+    executable.with_context(|| format!("{package}: cargo names no program"))
+}
