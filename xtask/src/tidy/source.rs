@@ -20,6 +20,7 @@ const UNSAFE: &[&str] = &[
     "crates/share",
     "crates/backends/alsa/src",
     "crates/backends/alsa/tests",
+    "crates/backends/jack/benches",
     "crates/backends/jack/src",
     "crates/backends/jack/tests",
     "crates/backends/hub-client/tests",
