@@ -43,8 +43,14 @@ pub(crate) fn run(root: &Path, options: &Options, strict: bool) -> Result<()> {
         return Ok(());
     }
     let mut failures = 0;
-    for bits in Bits::ALL.into_iter().filter(|bits| options.bits.is_none_or(|only| only == *bits)) {
-        build::everything(root, bits)?;
+    let widths: Vec<Bits> = Bits::ALL
+        .into_iter()
+        .filter(|bits| options.bits.is_none_or(|only| only == *bits))
+        .collect();
+    for bits in &widths {
+        build::everything(root, *bits)?;
+    }
+    for bits in widths {
         if let Err(error) = Lab::prepare(root, bits) {
             if strict {
                 return Err(error);

@@ -133,7 +133,9 @@ fn built_in(
 /// A path, or the name of a registered driver.
 pub(crate) fn named(global: &Global, name: &str) -> Result<Source> {
     let path = Path::new(name);
-    if path.extension().is_some_and(|extension| extension == "so") || path.is_file() {
+    if path.extension().is_some_and(|extension| extension == "so" || extension == "dll")
+        || path.is_file()
+    {
         return Ok(Source::file(path));
     }
     let entry = registry::entry(&root(global), name)

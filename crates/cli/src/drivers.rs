@@ -4,7 +4,7 @@ use crate::{Global, builtin, say};
 use anyhow::{Context, Result, bail};
 use barewire_host::{Probe, probe, registry};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,25 +13,27 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args)]
 pub(crate) struct Register {
-    /// The driver's file; by default the one beside this program.
-    #[arg(value_name = "LIBBAREWIRE.SO")]
+    /// The driver's file; by default the one beside this program (on Windows also the one in `x86` or `x64` below it, for
+    /// programs of the other width).
+    #[arg(value_name = registry::OWN_FILE)]
     file: Option<PathBuf>,
-    /// The name under which hosts show it.
-    #[arg(long, default_value = registry::OWN_NAME)]
-    name: String,
+    /// The name under which hosts show it; by default "Barewire", and an entry for each profile of the settings.
+    #[arg(long)]
+    name: Option<String>,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct Unregister {
-    /// The name under which it is registered.
-    #[arg(long, default_value = registry::OWN_NAME)]
-    name: String,
+    /// The name under which it is registered; by default all of them.
+    #[arg(long)]
+    name: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Listed {
     name: String,
     file: PathBuf,
+    bits: u32,
     description: Option<String>,
     probe: Option<Summary>,
     problem: Option<String>,
@@ -77,13 +79,14 @@ pub(crate) fn list(global: &Global) -> Result<()> {
     let root = builtin::root(global);
     let listing = registry::entries(&root)?;
     let listed = |entry: registry::Entry| {
-        let (probe, problem) = match ask(global, &entry.name) {
+        let (probe, problem) = match ask_entry(global, &entry) {
             Ok(summary) => (Some(summary), None),
             Err(error) => (None, Some(format!("{error:#}"))),
         };
         Listed {
             name: entry.name,
             file: entry.driver,
+            bits: entry.bits,
             description: entry.description,
             probe,
             problem,
@@ -104,7 +107,11 @@ pub(crate) fn list(global: &Global) -> Result<()> {
 }
 
 fn print(driver: &Listed) {
-    say::line(format_args!("{}  {}", driver.name, driver.file.display()));
+    let kind = match driver.bits {
+        usize::BITS => String::new(),
+        bits => format!("  (for {bits}-bit programs)"),
+    };
+    say::line(format_args!("{}  {}{kind}", driver.name, driver.file.display()));
     if let Some(problem) = &driver.problem {
         say::line(format_args!("    problem  {problem}"));
     }
@@ -127,8 +134,28 @@ pub(crate) fn check(global: &Global, name: &str) -> Result<()> {
     ask(global, name).map(|_| ()).with_context(|| format!("the driver {name} cannot be used"))
 }
 
+/// A driver for programs of the other width is asked by the command of that width, if it is there.
+fn ask_entry(global: &Global, entry: &registry::Entry) -> Result<Summary> {
+    let own = std::env::current_exe().context("this program cannot find itself")?;
+    if entry.bits == usize::BITS {
+        return ask_by(&own, global, &entry.name);
+    }
+    let other = registry::OTHER_KIND
+        .and_then(|folder| Some(own.parent()?.join(folder).join(own.file_name()?)));
+    match other.filter(|other| other.is_file()) {
+        Some(other) => ask_by(&other, global, &entry.name),
+        None => {
+            bail!("it is for {}-bit programs, and this is a {}-bit one", entry.bits, usize::BITS)
+        }
+    }
+}
+
 fn ask(global: &Global, name: &str) -> Result<Summary> {
     let program = std::env::current_exe().context("this program cannot find itself")?;
+    ask_by(&program, global, name)
+}
+
+fn ask_by(program: &Path, global: &Global, name: &str) -> Result<Summary> {
     let mut child = Command::new(program)
         .arg("probe-child")
         .arg(name)
@@ -168,38 +195,86 @@ pub(crate) fn probe_child(global: &Global, driver: &str) -> Result<()> {
     Ok(())
 }
 
+#[derive(Serialize)]
+struct Registered {
+    name: String,
+    file: PathBuf,
+    bits: u32,
+}
+
 /// Registers the driver.
 pub(crate) fn register(global: &Global, options: &Register) -> Result<()> {
-    let file = match &options.file {
-        Some(file) => file.clone(),
+    let files = match &options.file {
+        Some(file) => vec![file.clone()],
         None => beside_this_program()?,
     };
+    let names = match &options.name {
+        Some(name) => vec![name.clone()],
+        None => registry::own_entries(&builtin::settings(global).loaded().profiles),
+    };
     let root = builtin::root(global);
-    let entry = registry::register(&root, &options.name, &file, registry::OWN_DESCRIPTION)?;
-    let text =
-        format!("{} is registered in {} as {}", entry.driver.display(), root.display(), entry.name);
-    say::report(global, &serde_json::json!({ "name": entry.name, "file": entry.driver }), |_| {
-        say::line(text)
+    let mut all = Vec::new();
+    for name in &names {
+        for file in &files {
+            let entry = registry::register(&root, name, file, registry::OWN_DESCRIPTION)?;
+            all.push(Registered { name: entry.name, file: entry.driver, bits: entry.bits });
+        }
+    }
+    say::report(global, &all, |all| {
+        for Registered { name, file, bits } in all {
+            let kind =
+                if files.len() > 1 { format!(", for {bits}-bit programs") } else { String::new() };
+            let (file, root) = (file.display(), root.display());
+            say::line(format_args!("{file} is registered in {root} as {name}{kind}"));
+        }
     });
     Ok(())
 }
 
-fn beside_this_program() -> Result<PathBuf> {
+/// Our driver's files: the one for programs like this one, and the one for programs of the other width if it is there.
+fn beside_this_program() -> Result<Vec<PathBuf>> {
     let program = std::env::current_exe().context("this program cannot find itself")?;
-    let file = program.with_file_name("libbarewire.so");
+    let file = program.with_file_name(registry::OWN_FILE);
     if !file.is_file() {
         bail!(
             "{} is not there; build it with `cargo build --release -p barewire-door`, or give its path",
             file.display()
         );
     }
-    Ok(file)
+    let mut files = vec![file];
+    if let Some(folder) = registry::OTHER_KIND {
+        let other = program.with_file_name(folder).join(registry::OWN_FILE);
+        if other.is_file() {
+            files.push(other);
+        } else {
+            let bits = 96 - usize::BITS;
+            say::aside(format_args!(
+                "{bits}-bit programs will not find it: {} is not there",
+                other.display()
+            ));
+        }
+    }
+    Ok(files)
 }
 
 /// Takes a registration back.
 pub(crate) fn unregister(global: &Global, options: &Unregister) -> Result<()> {
-    registry::unregister(&builtin::root(global), &options.name)?;
-    let text = format!("{} is not registered any more", options.name);
-    say::report(global, &serde_json::json!({ "name": options.name }), |_| say::line(text));
+    let root = builtin::root(global);
+    let mut names = match &options.name {
+        Some(name) => vec![name.clone()],
+        None => registry::own_names(&root)?,
+    };
+    if names.is_empty() {
+        // Which says that there is none.
+        names.push(registry::OWN_NAME.to_owned());
+    }
+    for name in &names {
+        registry::unregister(&root, name)?;
+    }
+    say::report(global, &names, |names| {
+        for name in names {
+            say::line(format_args!("{name} is not registered any more"));
+        }
+    });
     Ok(())
 }

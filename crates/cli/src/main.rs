@@ -65,8 +65,8 @@ pub(crate) struct Global {
     /// One setting above the file: `output.device = "virtual:loop"`; see `barewire settings`.
     #[arg(long, global = true, value_name = "KEY = VALUE")]
     set: Vec<String>,
-    /// Where drivers are registered.
-    #[arg(long, global = true, value_name = "FOLDER")]
+    /// Where drivers are registered: a folder, on Windows a key of the registry.
+    #[arg(long, global = true, value_name = "PLACE")]
     root: Option<PathBuf>,
 }
 

@@ -1,9 +1,8 @@
-//! What a host loads: the exports of `libbarewire.so`, nothing more. They make objects of the interface and register the
-//! file; everything else happens behind the object, in `driver`.
-//!
-//! Windows' exports (class factory, self-registration) will stand beside `linux`.
+//! What a host loads: the exports of `libbarewire.so` and `barewire.dll`, nothing more. They make objects of the interface
+//! and register the file; everything else happens behind the object, in `driver`.
 
-#[cfg(target_os = "linux")]
 mod assembly;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(windows)]
+mod windows;

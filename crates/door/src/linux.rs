@@ -1,7 +1,7 @@
 //! cwASIO's four exports. Hosts need only the first; installers call the last two.
 
 use crate::assembly;
-use barewire_host::registry::{self, OWN_DESCRIPTION, OWN_NAME};
+use barewire_host::registry::{self, OWN_CLASS, OWN_DESCRIPTION, OWN_NAME};
 use barewire_types::{Error, ErrorKind, Result};
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
@@ -13,7 +13,7 @@ use std::ptr;
 /// Makes a driver; its reference is the caller's. Null if it cannot be made.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn instantiateDriver() -> *mut c_void {
-    catch_unwind(|| assembly::object(stay_if_inhabited)).unwrap_or(ptr::null_mut())
+    catch_unwind(|| assembly::object(OWN_CLASS, stay_if_inhabited)).unwrap_or(ptr::null_mut())
 }
 
 /// Does nothing, as a host may expect after the last release: the object is gone by then, and must not be touched. (In

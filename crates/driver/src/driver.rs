@@ -130,6 +130,14 @@ impl Driver {
         };
         Self { core: Arc::new(core) }
     }
+
+    /// As [`new`](Self::new), as the registered entry `name`, which a host has chosen by its class. If there is no such
+    /// entry `init` says so.
+    pub fn of_entry(options: Options, name: &str) -> Self {
+        let own = Self::new(options);
+        name.clone_into(&mut own.core.instance.lock());
+        own
+    }
 }
 
 impl Core {
@@ -236,6 +244,8 @@ impl Core {
         if !matches!(*state, State::Loaded) {
             return Ok(());
         }
+        let entry = self.instance.lock().clone();
+        self.choose_profile(&entry)?;
         let (config, mut problems) = self.options.config.load();
         problems.extend(self.open_diary(&config));
         *self.problems.lock() = problems;
@@ -500,13 +510,19 @@ impl Core {
         if !matches!(*state, State::Loaded) && *self.instance.lock() != name {
             return Err(mode("the entry is to be chosen before init"));
         }
-        if name != NAME && !self.options.config.choose_instance(name) {
-            let text =
-                format!("there is no entry \"{name}\"; add a profile of that name to the settings");
-            return Err(AsioError::new(Code::NOT_PRESENT, text));
-        }
+        self.choose_profile(name)?;
         name.clone_into(&mut self.instance.lock());
         Ok(())
+    }
+
+    /// The profile that the entry `name` stands for; the default one needs none.
+    fn choose_profile(&self, name: &str) -> AsioResult<()> {
+        if name == NAME || self.options.config.choose_instance(name) {
+            return Ok(());
+        }
+        let text =
+            format!("there is no entry \"{name}\"; add a profile of that name to the settings");
+        Err(AsioError::new(Code::NOT_PRESENT, text))
     }
 
     fn future(&self, call: FutureCall<'_>) -> AsioResult<()> {
@@ -656,7 +672,8 @@ impl AsioDriver for Driver {
         if !self.core.is_running.load(Ordering::Acquire) || snapshot.blocks == 0 {
             return Err(AsioError::new(Code::SP_NOT_ADVANCING, ""));
         }
-        Ok(SamplePosition { position_frames: snapshot.position_frames, time_ns: snapshot.at_ns })
+        let time_ns = self.core.system().host_time_ns(snapshot.at_ns);
+        Ok(SamplePosition { position_frames: snapshot.position_frames, time_ns })
     }
 
     fn channel_info(&self, channel: i32, is_input: bool) -> AsioResult<ChannelInfo> {

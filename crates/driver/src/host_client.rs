@@ -117,7 +117,7 @@ impl Client for HostClient {
             let last = self.run.rate_bits.swap(bits, Ordering::Relaxed);
             let info = TimeInfo {
                 position_frames: time.position_frames,
-                time_ns: time.at_ns,
+                time_ns: self.latch.system.host_time_ns(time.at_ns),
                 rate_hz,
                 rate_changed: last != 0 && last != bits,
             };

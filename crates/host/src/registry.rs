@@ -11,7 +11,11 @@ use linux as os;
 #[cfg(windows)]
 use windows as os;
 
-pub use os::{default_root, entries, entry, register, unregister};
+#[cfg(windows)]
+pub use os::unregister_own_kind;
+pub use os::{OTHER_KIND, OWN_FILE, default_root, entries, entry, own_names, register, unregister};
+#[cfg(windows)]
+pub(crate) use os::{bits_of, other_kind};
 
 use barewire_abi::Guid;
 use barewire_types::{Error, ErrorKind, Result};
@@ -40,6 +44,19 @@ pub fn class_of(name: &str) -> Guid {
     // The variant's bits, as in every id that was made rather than drawn by others.
     data4[0] = data4[0] & 0x3F | 0x80;
     Guid { data4, ..OWN_CLASS }
+}
+
+/// Whether a class is one of ours: they differ in the last group alone.
+pub fn is_own_class(class: Guid) -> bool {
+    Guid { data4: OWN_CLASS.data4, ..class } == OWN_CLASS
+}
+
+/// The entries that our driver has with these profiles: the default one, and one for each profile whose name is short
+/// enough.
+pub fn own_entries(profiles: &[String]) -> Vec<String> {
+    let of_profiles = profiles.iter().map(|profile| format!("{OWN_NAME} {profile}"));
+    let names = std::iter::once(OWN_NAME.to_owned()).chain(of_profiles);
+    names.filter(|name| check_name(name).is_ok()).collect()
 }
 
 /// One registered driver.

@@ -1,5 +1,15 @@
-//! Where a driver comes from, and the loading of it: a shared object's factory, or a driver of this very process. Whoever
-//! drives it is in `session`.
+//! Where a driver comes from, and the loading of it: a file's factory, Windows' COM, or a driver of this very process.
+//! Whoever drives it is in `session`.
+
+#[cfg(not(windows))]
+mod linux;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(not(windows))]
+use linux as os;
+#[cfg(windows)]
+use windows as os;
 
 use crate::refusal::{misbehaved, refusal};
 use crate::registry::Entry;
@@ -10,7 +20,6 @@ use object::{Object as _, ObjectSegment as _};
 use std::ffi::c_void;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::ptr;
 use std::sync::Arc;
 
 /// Where a driver comes from. It can be loaded again and again.
@@ -22,7 +31,8 @@ pub struct Source {
 
 #[derive(Clone)]
 enum Kind {
-    File { path: PathBuf, instance: Option<String> },
+    File(PathBuf),
+    Entry(Entry),
     Maker(Arc<dyn Fn() -> *mut c_void + Send + Sync>),
 }
 
@@ -33,17 +43,15 @@ impl fmt::Debug for Source {
 }
 
 impl Source {
-    /// A shared object with cwASIO's exports.
+    /// A driver's file, loaded directly: a shared object with cwASIO's exports, on Windows a library with COM's.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
-        Self { name: path.display().to_string(), kind: Kind::File { path, instance: None } }
+        Self { name: path.display().to_string(), kind: Kind::File(path) }
     }
 
-    /// A registered driver, which is told its name.
+    /// A registered driver: on Windows made by COM, elsewhere told its name.
     pub fn entry(entry: &Entry) -> Self {
-        let path = entry.driver.clone();
-        let kind = Kind::File { path, instance: Some(entry.name.clone()) };
-        Self { name: entry.name.clone(), kind }
+        Self { name: entry.name.clone(), kind: Kind::Entry(entry.clone()) }
     }
 
     /// A driver of this process. It is called through its table of functions all the same.
@@ -75,7 +83,7 @@ impl Source {
     pub(crate) fn load(&self) -> Result<Loaded> {
         let loaded = self.unready()?;
         // Some drivers answer with a negative error code where "no" is meant.
-        if loaded.driver.init(ptr::null_mut()) <= 0 {
+        if loaded.driver.init(os::window()) <= 0 {
             return Err(refusal(&loaded.driver, &self.name, "init", Code::NOT_PRESENT));
         }
         Ok(loaded)
@@ -83,18 +91,11 @@ impl Source {
 
     /// Loads the driver and tells it its name.
     pub(crate) fn unready(&self) -> Result<Loaded> {
-        let loaded = match &self.kind {
-            Kind::File { path, .. } => load_file(path)?,
-            Kind::Maker(make) => Loaded { driver: owned(&self.name, make())?, library: None },
-        };
-        if let Kind::File { instance: Some(instance), .. } = &self.kind {
-            // Only cwASIO's own drivers know the selector; others call it an invalid parameter.
-            if loaded.driver.set_instance_name(instance) == Code::NOT_PRESENT {
-                let text = format!("{}: the driver does not find itself registered", self.name);
-                return Err(Error::new(ErrorKind::NotFound, text).remedy("register it again"));
-            }
+        match &self.kind {
+            Kind::File(path) => os::load_file(path, None),
+            Kind::Entry(entry) => os::load_entry(entry),
+            Kind::Maker(make) => Ok(Loaded { driver: owned(&self.name, make())?, library: None }),
         }
-        Ok(loaded)
     }
 }
 
@@ -116,37 +117,25 @@ fn owned(name: &str, object: *mut c_void) -> Result<DriverRef<Native>> {
 fn is_cut_off(path: &Path) -> bool {
     let Ok(bytes) = std::fs::read(path) else { return false };
     // Tables that cannot be read lie beyond the end too. What is no such file at all the loader refuses by itself.
-    let Ok(file) = object::File::parse(&*bytes) else { return bytes.starts_with(b"\x7FELF") };
+    let Ok(file) = object::File::parse(&*bytes) else {
+        return bytes.starts_with(b"\x7FELF") || bytes.starts_with(b"MZ");
+    };
     file.segments().any(|segment| {
         let (begin, size) = segment.file_range();
         begin.saturating_add(size) > bytes.len() as u64
     })
 }
 
-fn load_file(path: &Path) -> Result<Loaded> {
-    // An absolute path, so that the loader does not search for a name without a slash.
+/// A file that the loader may be given, by its whole path: else it would be looked for.
+fn whole(path: &Path) -> Result<PathBuf> {
     let path =
         std::fs::canonicalize(path).map_err(|error| Error::from(error).context(path.display()))?;
-    let unloadable = |error: &dyn fmt::Display| {
-        let text = format!("{} cannot be loaded: {error}", path.display());
-        Error::new(ErrorKind::Unsupported, text)
-    };
     if is_cut_off(&path) {
-        let error = unloadable(&"the file is cut off");
-        return Err(error.remedy("install it again"));
+        return Err(unloadable(&path, "the file is cut off").remedy("install it again"));
     }
-    // SAFETY: loading runs the file's initialisers; it was named as a driver by the user or the registry.
-    let library = unsafe { Library::new(&path) }.map_err(|error| {
-        unloadable(&error).remedy("a driver is a shared object for this kind of processor")
-    })?;
-    // SAFETY: the symbol, if it is there, is cwASIO's factory, a C function without arguments.
-    let factory =
-        unsafe { library.get::<unsafe extern "C" fn() -> *mut c_void>(c"instantiateDriver") };
-    let Ok(factory) = factory else {
-        return Err(unloadable(&"it is no driver, since it has no function instantiateDriver"));
-    };
-    // SAFETY: as above.
-    let object = unsafe { factory() };
-    let driver = owned(&path.display().to_string(), object)?;
-    Ok(Loaded { driver, library: Some(library) })
+    Ok(path)
+}
+
+fn unloadable(path: &Path, why: impl fmt::Display) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("{} cannot be loaded: {why}", path.display()))
 }

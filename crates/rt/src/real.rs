@@ -55,13 +55,22 @@ impl System for RealSystem {
     }
 
     fn spawn(&self, name: &str, role: Role, body: Box<dyn FnOnce() + Send>) -> Result<Thread> {
+        if role != Role::Device {
+            return spawn_thread(name, body);
+        }
         let refused = self.refused.clone();
+        os::DeviceThread::prepare();
         spawn_thread(name, move || {
-            if role == Role::Device && !os::raise_priority() {
+            let own = os::DeviceThread::enter();
+            if !own.is_raised() {
                 ask_others(refused);
             }
             body();
         })
+    }
+
+    fn host_time_ns(&self, at: Ns) -> Ns {
+        os::host_time_ns(at)
     }
 
     fn remarks(&self) -> Vec<String> {

@@ -65,6 +65,12 @@ pub trait System: Send + Sync + std::fmt::Debug {
     /// If the operating system refuses another thread.
     fn spawn(&self, name: &str, role: Role, body: Box<dyn FnOnce() + Send>) -> Result<Thread>;
 
+    /// A time of this clock as hosts expect it. Windows: on the base of `timeGetTime`, with which hosts compare their own,
+    /// from the first device thread on; elsewhere the same. Real-time safe.
+    fn host_time_ns(&self, at: Ns) -> Ns {
+        at
+    }
+
     /// Whether time is simulated, so that nothing is lost by waiting for another thread.
     fn is_simulated(&self) -> bool {
         false

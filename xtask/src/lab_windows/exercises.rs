@@ -3,6 +3,7 @@
 
 mod ks;
 mod mixers;
+mod registration;
 mod starts;
 
 use super::lab::Lab;
@@ -19,7 +20,8 @@ pub(crate) struct Exercise {
 /// All of them.
 pub(crate) const ALL: &[Exercise] = &[
     Exercise { name: "starts", run: starts::run },
-    Exercise { name: "ks", run: ks::run },
+    Exercise { name: "registration", run: registration::run },
     Exercise { name: "mme", run: mixers::mme },
     Exercise { name: "dsound", run: mixers::dsound },
+    Exercise { name: "ks", run: ks::run },
 ];

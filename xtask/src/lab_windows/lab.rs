@@ -45,7 +45,6 @@ impl Bits {
     }
 
     /// Where Windows keeps libraries for programs of this width.
-    #[allow(dead_code, reason = "for exercises")]
     pub(crate) fn system_folder(self) -> &'static str {
         match self {
             Self::B64 => "drive_c/windows/system32",
@@ -71,7 +70,6 @@ impl FromStr for Bits {
 pub(crate) struct Lab {
     pub(crate) bits: Bits,
     /// The checkout.
-    #[allow(dead_code, reason = "for exercises")]
     pub(crate) root: PathBuf,
     /// Where `barewire.dll`, `barewire.exe` and examples were built, optimised: `target/…/release`.
     pub(crate) built: PathBuf,
@@ -94,7 +92,7 @@ impl Lab {
         let prefix = Prefix::copy(&wine, &place(root)?)?;
         let pulse = Pulse::start()?;
         wine.boot(&prefix, &pulse)?;
-        let built = super::target(root).join(bits.target()).join("release");
+        let built = built(root, bits);
         Ok(Self { bits, root: root.to_owned(), built, prefix, pulse, wine })
     }
 
@@ -145,6 +143,16 @@ impl Lab {
         Ok(command.status()?.code().unwrap_or(1))
     }
 
+    /// As `built`, for the other width; the files may be missing or old.
+    pub(crate) fn built_for(&self, bits: Bits) -> PathBuf {
+        built(&self.root, bits)
+    }
+
+    /// Whether programs of both widths run here.
+    pub(crate) fn runs_both(&self) -> bool {
+        self.wine.runs_both()
+    }
+
     /// How programs of Windows call a file of ours.
     pub(crate) fn windows_path(&self, file: &Path) -> String {
         format!("Z:{}", file.display()).replace('/', "\\")
@@ -152,7 +160,6 @@ impl Lab {
 
     /// Copies a file into this Windows: `place` is below the prefix, as `drive_c/windows/system32/x.dll`. See
     /// [`Bits::system_folder`].
-    #[allow(dead_code, reason = "for exercises")]
     pub(crate) fn install(&self, file: &Path, place: &str) -> Result<()> {
         self.prefix.install(file, place)
     }
@@ -166,6 +173,10 @@ impl Lab {
         let regedit = self.prefix.path.join(self.bits.system_folder()).join("regedit.exe");
         self.run_well(&regedit, &["/S", r"C:\lab.reg"], &[], Duration::from_secs(60)).map(drop)
     }
+}
+
+fn built(root: &Path, bits: Bits) -> PathBuf {
+    super::target(root).join(bits.target()).join("release")
 }
 
 /// Where a prefix of this process lies. What processes that were killed have left behind is removed.

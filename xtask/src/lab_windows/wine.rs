@@ -37,6 +37,11 @@ impl Wine {
         Ok(Self { system })
     }
 
+    /// Whether it runs programs of both widths.
+    pub(crate) fn runs_both(&self) -> bool {
+        self.system.is_some() || Path::new(WINE32).is_file()
+    }
+
     /// Names the kind of prefix that it needs.
     pub(crate) fn kind(&self) -> &'static str {
         if self.system.is_some() { "chroot" } else { "own" }

@@ -16,6 +16,12 @@ const ROOT_VARIABLE: &str = "BAREWIRE_DRIVERS_ROOT";
 /// cwASIO's hosts read this much of each file.
 const LINE_BYTES: usize = 1023;
 
+/// The file of our own driver, as it is built and shipped.
+pub const OWN_FILE: &str = "libbarewire.so";
+
+/// The folder, below that of our programs, where those for processes of the other width lie; none here.
+pub const OTHER_KIND: Option<&str> = None;
+
 /// Where drivers are registered: `/etc/cwASIO`, or what `BAREWIRE_DRIVERS_ROOT` says.
 pub fn default_root() -> PathBuf {
     std::env::var_os(ROOT_VARIABLE)
@@ -140,6 +146,26 @@ pub fn unregister(root: &Path, name: &str) -> Result<()> {
     let _ = fs::remove_file(folder.join("description"));
     let _ = fs::remove_dir(&folder);
     Ok(())
+}
+
+/// The names under which our own driver is registered, be its file there or not.
+///
+/// # Errors
+/// If the folder is there and cannot be read.
+pub fn own_names(root: &Path) -> Result<Vec<String>> {
+    let folder = match fs::read_dir(root) {
+        Ok(folder) => folder,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::from(error).context(root.display())),
+    };
+    let names = folder.filter_map(|item| item.ok()?.file_name().into_string().ok());
+    let is_own = |name: &String| {
+        let line = first_line(&root.join(name).join("driver")).unwrap_or_default();
+        Path::new(&line).file_name().is_some_and(|file| file == OWN_FILE)
+    };
+    let mut own: Vec<String> = names.filter(is_own).collect();
+    own.sort();
+    Ok(own)
 }
 
 fn is_line(text: &str) -> bool {

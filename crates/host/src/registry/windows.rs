@@ -5,7 +5,7 @@
 //! A root is a key of the registry, written as a path: hosts look below `HKEY_LOCAL_MACHINE\SOFTWARE`;
 //! `HKEY_CURRENT_USER\Software` needs no administrator, but of the hosts known only ours looks there.
 
-use super::{Entry, Listing, check_name, class_of};
+use super::{Entry, Listing, check_name, class_of, is_own_class};
 use barewire_abi::Guid;
 use barewire_types::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
@@ -17,6 +17,12 @@ const ROOT: &str = r"HKEY_LOCAL_MACHINE\SOFTWARE";
 
 /// Names another root than [`ROOT`].
 const ROOT_VARIABLE: &str = "BAREWIRE_DRIVERS_ROOT";
+
+/// The file of our own driver, as it is built and shipped.
+pub const OWN_FILE: &str = "barewire.dll";
+
+/// The folder, below that of our programs, where those for processes of the other width lie.
+pub const OTHER_KIND: Option<&str> = Some(if usize::BITS == 64 { "x86" } else { "x64" });
 
 /// Below a root: drivers by name.
 const DRIVERS: &str = "ASIO";
@@ -139,7 +145,7 @@ pub fn entry(root: &Path, name: &str) -> Result<Entry> {
 }
 
 /// What a person is told of a driver that this process cannot load.
-fn other_kind(what: &str, bits: u32) -> Error {
+pub(crate) fn other_kind(what: &str, bits: u32) -> Error {
     let text = format!("{what} is for {bits}-bit programs, and this is a {}-bit one", usize::BITS);
     Error::new(ErrorKind::Unsupported, text).remedy(format!("use the {bits}-bit barewire.exe"))
 }
@@ -177,7 +183,7 @@ fn read(root: &Root, view: View, name: &str) -> Result<Entry> {
 }
 
 /// For programs of how many bits a file is; `None` if it is no program file.
-fn bits_of(file: &Path) -> Option<u32> {
+pub(crate) fn bits_of(file: &Path) -> Option<u32> {
     match object::FileKind::parse(&*std::fs::read(file).ok()?) {
         Ok(object::FileKind::Pe32) => Some(32),
         Ok(object::FileKind::Pe64) => Some(64),
@@ -233,24 +239,10 @@ pub fn unregister(root: &Path, name: &str) -> Result<()> {
     let own = Root::of(root)?;
     let mut count = 0;
     for view in View::ALL {
-        let place = own.drivers();
-        let Ok(key) = view.open(own.hive, &format!(r"{place}\{name}")) else { continue };
+        let Ok(key) = view.open(own.hive, &format!(r"{}\{name}", own.drivers())) else { continue };
         let class = key.get_string("CLSID").ok().and_then(|id| Guid::parse(&id));
         drop(key);
-        let removed = || {
-            // First: hosts that look now find no entry that leads nowhere.
-            view.create(own.hive, &place)?.remove_tree(name)?;
-            match class {
-                // A class without entry is the end of it; it may be gone already.
-                Some(class)
-                    if view.open(own.hive, &format!(r"{}\{class}", own.classes())).is_ok() =>
-                {
-                    view.create(own.hive, &own.classes())?.remove_tree(class.to_string())
-                }
-                _ => Ok(()),
-            }
-        };
-        done(root, "written", removed())?;
+        done(root, "written", remove(&own, view, name, class))?;
         count += 1;
     }
     if count == 0 {
@@ -258,6 +250,61 @@ pub fn unregister(root: &Path, name: &str) -> Result<()> {
         return Err(Error::new(ErrorKind::NotFound, text));
     }
     Ok(())
+}
+
+/// Takes all entries of our own driver away that programs of this kind see, whatever they are called now.
+///
+/// # Errors
+/// `Denied` without the right to write below `root`.
+pub fn unregister_own_kind(root: &Path) -> Result<()> {
+    let own = Root::of(root)?;
+    for (name, class) in own_in(root, &own, View::OWN)? {
+        done(root, "written", remove(&own, View::OWN, &name, Some(class)))?;
+    }
+    Ok(())
+}
+
+/// The names under which our own driver is registered in either view, be its file there or not.
+///
+/// # Errors
+/// If `root` is no key, or cannot be read.
+pub fn own_names(root: &Path) -> Result<Vec<String>> {
+    let own = Root::of(root)?;
+    let mut names = Vec::new();
+    for view in View::ALL {
+        names.extend(own_in(root, &own, view)?.into_iter().map(|(name, _)| name));
+    }
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+fn own_in(root: &Path, own: &Root, view: View) -> Result<Vec<(String, Guid)>> {
+    let drivers = match view.open(own.hive, &own.drivers()) {
+        Err(error) if error.code().0 == NO_SUCH_KEY => return Ok(Vec::new()),
+        answer => done(root, "read", answer)?,
+    };
+    let class = |name: &str| {
+        let id = drivers.open(name).and_then(|key| key.get_string("CLSID")).ok()?;
+        Guid::parse(&id).filter(|class| is_own_class(*class))
+    };
+    let names = done(root, "read", drivers.keys())?;
+    Ok(names
+        .filter_map(|name| Some((class(&name)?, name)))
+        .map(|(class, name)| (name, class))
+        .collect())
+}
+
+fn remove(own: &Root, view: View, name: &str, class: Option<Guid>) -> windows_registry::Result<()> {
+    // First: hosts that look now find no entry that leads nowhere.
+    view.create(own.hive, &own.drivers())?.remove_tree(name)?;
+    let Some(class) = class.map(|class| class.to_string()) else { return Ok(()) };
+    let classes = own.classes();
+    if view.open(own.hive, &format!(r"{classes}\{class}")).is_err() {
+        // An entry that led nowhere.
+        return Ok(());
+    }
+    view.create(own.hive, &classes)?.remove_tree(class)
 }
 
 /// The registry's answer, its refusal in our words.

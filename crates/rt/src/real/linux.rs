@@ -1,9 +1,32 @@
 //! Linux: `CLOCK_MONOTONIC` and the futex.
 
-pub(super) use crate::priority::{REFUSED, raise as raise_priority};
+pub(super) use crate::priority::REFUSED;
+use crate::priority::raise;
 use crate::system::{Ns, Woken};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// Real-time priority of the calling thread, which ends with it.
+pub(super) struct DeviceThread {
+    is_raised: bool,
+}
+
+impl DeviceThread {
+    pub(super) fn prepare() {}
+
+    pub(super) fn enter() -> Self {
+        Self { is_raised: raise() }
+    }
+
+    pub(super) fn is_raised(&self) -> bool {
+        self.is_raised
+    }
+}
+
+/// Hosts expect the time of `CLOCK_MONOTONIC` (cwASIO).
+pub(super) fn host_time_ns(at: Ns) -> Ns {
+    at
+}
 
 pub(super) fn now_ns() -> Ns {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };

@@ -1,15 +1,19 @@
-//! Windows: the performance counter and `WaitOnAddress`.
+//! Windows: the performance counter, and waiting on addresses. What a device thread needs besides is in `device_thread`,
+//! the time that hosts expect in `host_time`.
 
-#[cfg(target_env = "gnu")]
+mod device_thread;
+mod host_time;
+#[cfg(all(target_env = "gnu", any(target_arch = "x86", target_arch = "x86_64")))]
 mod randomness;
+
+pub(super) use device_thread::{DeviceThread, REFUSED};
+pub(super) use host_time::host_time_ns;
 
 use crate::system::{Ns, Woken};
 use std::ffi::{CStr, c_void};
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-
-pub(super) const REFUSED: &str = "the multimedia class scheduler refused real-time priority, so other programs may delay the sound; see that the service \"Multimedia Class Scheduler\" is running";
 
 #[link(name = "kernel32")]
 unsafe extern "system" {
@@ -19,15 +23,21 @@ unsafe extern "system" {
     fn GetProcAddress(module: *mut c_void, name: *const u8) -> *const c_void;
 }
 
-#[link(name = "api-ms-win-core-synch-l1-2-0", kind = "raw-dylib")]
+// What `WaitOnAddress` and `WakeByAddressAll` are made of (both wake each other's waiters, `std`'s too): those wait for
+// whole milliseconds, these for units of 100 ns.
+#[cfg_attr(
+    target_arch = "x86",
+    link(name = "ntdll", kind = "raw-dylib", import_name_type = "undecorated")
+)]
+#[cfg_attr(not(target_arch = "x86"), link(name = "ntdll", kind = "raw-dylib"))]
 unsafe extern "system" {
-    fn WaitOnAddress(
+    fn RtlWaitOnAddress(
         address: *const c_void,
         compare: *const c_void,
         size: usize,
-        milliseconds: u32,
+        timeout: *const i64,
     ) -> i32;
-    fn WakeByAddressAll(address: *const c_void);
+    fn RtlWakeAddressAll(address: *const c_void);
 }
 
 fn frequency() -> u64 {
@@ -54,11 +64,16 @@ pub(super) fn wait(word: &AtomicU32, expected: u32, until: Ns) -> Woken {
         if left_ns == 0 {
             break;
         }
-        // Rounded up: returning early would turn the rest into a spin.
-        let milliseconds = u32::try_from(left_ns.div_ceil(1_000_000)).unwrap_or(u32::MAX - 1);
-        // SAFETY: both addresses hold four bytes that live over the call.
+        // Negative: from now on. Rounded up: returning early would turn the rest into a spin.
+        let timeout = i64::try_from(left_ns.div_ceil(100)).map_or(i64::MIN, |units| -units);
+        // SAFETY: both addresses hold four bytes that live over the call, the third a number.
         unsafe {
-            WaitOnAddress(word.as_ptr().cast(), ptr::from_ref(&expected).cast(), 4, milliseconds)
+            RtlWaitOnAddress(
+                word.as_ptr().cast(),
+                ptr::from_ref(&expected).cast(),
+                4,
+                &raw const timeout,
+            )
         };
     }
     if word.load(Ordering::Acquire) == expected { Woken::Time } else { Woken::Word }
@@ -66,7 +81,7 @@ pub(super) fn wait(word: &AtomicU32, expected: u32, until: Ns) -> Woken {
 
 pub(super) fn wake(word: &AtomicU32) {
     // SAFETY: only the word's address is used.
-    unsafe { WakeByAddressAll(word.as_ptr().cast()) };
+    unsafe { RtlWakeAddressAll(word.as_ptr().cast()) };
 }
 
 /// A function of a library that not every Windows has; null if it is not there. The library stays loaded.
@@ -81,22 +96,7 @@ fn procedure(library: &str, name: &CStr) -> *const c_void {
     unsafe { GetProcAddress(module, name.as_ptr().cast()) }
 }
 
-/// Joins the "Pro Audio" class of the multimedia scheduler, whose library is loaded at run time: not every Windows has it.
-pub(super) fn raise_priority() -> bool {
-    type Join = unsafe extern "system" fn(task: *const u16, index: *mut u32) -> *mut c_void;
-    let join = procedure("avrt.dll", c"AvSetMmThreadCharacteristicsW");
-    if join.is_null() {
-        return false;
-    }
-    let task: Vec<u16> = "Pro Audio".encode_utf16().chain([0]).collect();
-    // SAFETY: the function of that name has this type.
-    let join: Join = unsafe { std::mem::transmute(join) };
-    let mut index = 0;
-    // SAFETY: a terminated string and one integer of ours.
-    !unsafe { join(task.as_ptr(), &raw mut index) }.is_null()
-}
-
-/// `WaitOnAddress` knows the threads of one process alone, so words of other processes are looked at in slices.
+/// Waiting on addresses knows the threads of one process alone, so words of other processes are looked at in slices.
 pub(super) fn wait_shared(words: &[(&AtomicU32, u32)], until: Ns) -> Woken {
     /// The shortest wait that the scheduler knows.
     const SLICE_NS: Ns = 1_000_000;

@@ -6,17 +6,15 @@
 //! exported by. The lab checks the import tables of everything that is shipped.
 
 use super::procedure;
+use std::arch::global_asm;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// `RtlGenRandom`.
 type Generate = unsafe extern "system" fn(buffer: *mut u8, bytes: u32) -> u8;
 
-/// What std calls directly.
-///
 /// # Safety
 /// `buffer` must hold `bytes` bytes.
-#[unsafe(export_name = "\x01ProcessPrng")]
 unsafe extern "system" fn process_prng(buffer: *mut u8, bytes: usize) -> i32 {
     static FOUND: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
     let mut function = FOUND.load(Ordering::Acquire);
@@ -34,10 +32,37 @@ unsafe extern "system" fn process_prng(buffer: *mut u8, bytes: usize) -> i32 {
     i32::from(unsafe { function(buffer, bytes) })
 }
 
-/// What std calls through its import table.
+// Both names of the import library's: the function, and its place in the import table. In assembly, since Rust would
+// export names that it was told of from the driver.
+#[cfg(target_pointer_width = "64")]
+macro_rules! pointer {
+    () => {
+        ".quad"
+    };
+}
+#[cfg(target_pointer_width = "32")]
+macro_rules! pointer {
+    () => {
+        ".long"
+    };
+}
+global_asm!(
+    ".text",
+    ".globl ProcessPrng",
+    "ProcessPrng:",
+    "jmp {own}",
+    ".section .rdata,\"dr\"",
+    ".p2align 3",
+    ".globl __imp_ProcessPrng",
+    "__imp_ProcessPrng:",
+    concat!(pointer!(), " {own}"),
+    ".text",
+    own = sym process_prng,
+);
+
+/// Has the linker take this file in before it looks at std's.
 #[used]
-#[unsafe(export_name = "\x01__imp_ProcessPrng")]
-static IMPORTED: unsafe extern "system" fn(*mut u8, usize) -> i32 = process_prng;
+static TAKEN_IN: unsafe extern "system" fn(*mut u8, usize) -> i32 = process_prng;
 
 #[cfg(test)]
 mod tests {

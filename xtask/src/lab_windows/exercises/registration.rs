@@ -1,0 +1,95 @@
+//! The driver is registered for programs of both widths, with an entry for each profile; a host finds each entry, makes it
+//! by COM and asks it everything; `regsvr32` does the same for one width; all of it can be taken back.
+
+use crate::lab_windows::lab::{Bits, Lab};
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use std::time::Duration;
+
+/// A quiet machine needs a second.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Where it is installed, below the prefix.
+const FOLDER: &str = "drive_c/Program Files/Barewire";
+const PROGRAM: &str = r"C:\Program Files\Barewire\barewire.exe";
+const LIBRARY: &str = r"C:\Program Files\Barewire\barewire.dll";
+const SETTINGS: &str =
+    "driver.backend = \"virtual\"\n[profile.Desk]\nblocks.preferred_frames = 512\n";
+
+#[derive(Deserialize)]
+struct Listed {
+    name: String,
+    bits: u32,
+    probe: Option<Probed>,
+    problem: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Probed {
+    block_frames: Option<[i32; 3]>,
+}
+
+/// Puts everything where an installation would; whether the other width is there too.
+fn install(lab: &Lab) -> Result<bool> {
+    lab.install(&lab.built.join("barewire.exe"), &format!("{FOLDER}/barewire.exe"))?;
+    lab.install(&lab.built.join("barewire.dll"), &format!("{FOLDER}/barewire.dll"))?;
+    let (other, folder) = match lab.bits {
+        Bits::B64 => (Bits::B32, "x86"),
+        Bits::B32 => (Bits::B64, "x64"),
+    };
+    let built = lab.built_for(other);
+    let is_there = built.join("barewire.dll").is_file() && lab.runs_both();
+    if is_there {
+        for file in ["barewire.dll", "barewire.exe"] {
+            lab.install(&built.join(file), &format!("{FOLDER}/{folder}/{file}"))?;
+        }
+    }
+    std::fs::write(lab.prefix.path.join(FOLDER).join("settings.toml"), SETTINGS)?;
+    Ok(is_there)
+}
+
+fn barewire(lab: &Lab, arguments: &[&str]) -> Result<String> {
+    let settings = [("BAREWIRE_SETTINGS", r"C:\Program Files\Barewire\settings.toml")];
+    lab.run_well(PROGRAM.as_ref(), arguments, &settings, PATIENCE)
+}
+
+fn listed(lab: &Lab) -> Result<Vec<Listed>> {
+    let said = barewire(lab, &["drivers", "--json"])?;
+    serde_json::from_str(&said).with_context(|| said)
+}
+
+/// What must be there: name, bits, and the block size that tells whether its settings hold.
+fn expect(lab: &Lab, wanted: &[(&str, u32, i32)]) -> Result<()> {
+    let mut found = Vec::new();
+    for entry in listed(lab)? {
+        let Some(frames) = entry.probe.and_then(|probe| probe.block_frames) else {
+            bail!("{} ({} bits): {:?}", entry.name, entry.bits, entry.problem);
+        };
+        found.push((entry.name, entry.bits, frames[1]));
+    }
+    found.sort();
+    let mut wanted: Vec<_> = wanted.iter().map(|(n, b, f)| ((*n).to_owned(), *b, *f)).collect();
+    wanted.sort();
+    if found != wanted {
+        bail!("found {found:?} and not {wanted:?}");
+    }
+    Ok(())
+}
+
+pub(super) fn run(lab: &Lab) -> Result<String> {
+    let both = install(lab)?;
+    barewire(lab, &["register"])?;
+    let own = if lab.bits == Bits::B64 { 64 } else { 32 };
+    let mut all = vec![("Barewire", own, 256), ("Barewire Desk", own, 512)];
+    if both {
+        all.extend([("Barewire", 96 - own, 256), ("Barewire Desk", 96 - own, 512)]);
+    }
+    expect(lab, &all).context("after `barewire register`")?;
+    barewire(lab, &["unregister"])?;
+    expect(lab, &[]).context("after `barewire unregister`")?;
+    let regsvr = lab.prefix.path.join(lab.bits.system_folder()).join("regsvr32.exe");
+    lab.run_well(&regsvr, &["/s", LIBRARY], &[], PATIENCE)?;
+    expect(lab, &[("Barewire", own, 256)]).context("after `regsvr32`")?;
+    lab.run_well(&regsvr, &["/s", "/u", LIBRARY], &[], PATIENCE)?;
+    expect(lab, &[]).context("after `regsvr32 /u`")?;
+    Ok(format!("{} entries found, made by COM and asked; taken back", all.len()))
+}
