@@ -1,7 +1,7 @@
 //! What the desktop's services grant over D-Bus: a sound card that others let go (`reservation`, on the session bus), and
 //! real-time priority where the limits refuse it (`realtime`, on the system bus).
 //!
-//! Every call blocks for as long as another program takes to answer, [`PATIENCE`] at most: the keeper and control threads
+//! Every call blocks for as long as another program takes to answer, three seconds at most: the keeper and control threads
 //! call it, never the device thread. Where there is no bus nothing is granted and nothing fails.
 
 #![cfg(target_os = "linux")]

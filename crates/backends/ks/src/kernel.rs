@@ -181,7 +181,7 @@ impl From<Failure> for Code {
 
 /// One stream request that may be on its way. For the device thread.
 ///
-/// Must not be dropped while a request is pending; [`crate::packets`] leaks it rather.
+/// Must not be dropped while a request is pending; `packets` leaks it rather.
 pub trait Ticket: Send {
     /// Sends `bytes` bytes at `header` to the pin.
     ///
