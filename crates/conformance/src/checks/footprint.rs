@@ -1,6 +1,8 @@
 //! What a process holds: to see whether something was left behind.
 
+use crate::desk::Check;
 use std::fs;
+use std::time::{Duration, Instant};
 
 /// Counts of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,15 +12,20 @@ pub(super) struct Footprint {
     pub(super) memory_kib: usize,
 }
 
-/// A resident page may come and go; this much more is a leak when something was done a hundred times.
-const SLACK_KIB: usize = 4096;
+/// An allocator's own pages come and go; this much more, each time that something is done a hundred times, is a leak.
+const SLACK_KIB: usize = 2048;
+/// A leak grows each time; what an allocator keeps for later (an arena for a new thread, a pool) grows once or twice.
+const SERIES: usize = 4;
+/// Threads that were told to end need a moment.
+const SETTLE: Duration = Duration::from_millis(300);
 
 impl Footprint {
     /// `None` on systems without `/proc`.
     pub(super) fn now() -> Option<Self> {
         let count = |folder: &str| fs::read_dir(folder).map(Iterator::count).ok();
         let status = fs::read_to_string("/proc/self/status").ok()?;
-        let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        // Memory of this process's own: pages of files come and go as the system likes.
+        let memory = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
         let memory_kib = memory.trim().trim_end_matches("kB").trim().parse().ok()?;
         Some(Self {
             threads: count("/proc/self/task")?,
@@ -41,4 +48,26 @@ impl Footprint {
         }
         grown
     }
+}
+
+/// What several equal series of something leave behind, each of them: what one series of them did not leave is no leak.
+/// `None` where the system does not tell what a process holds.
+pub(super) fn left_by_each(mut series: impl FnMut() -> Check) -> Check<Option<Vec<String>>> {
+    let mut grown = Vec::new();
+    for _ in 0..SERIES {
+        let before = Footprint::now();
+        series()?;
+        let Some(before) = before else { return Ok(None) };
+        let growth = || Footprint::now().map(|now| now.growth(before)).unwrap_or_default();
+        grown = growth();
+        let until = Instant::now() + SETTLE;
+        while !grown.is_empty() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+            grown = growth();
+        }
+        if grown.is_empty() {
+            break;
+        }
+    }
+    Ok(Some(grown))
 }

@@ -1,12 +1,11 @@
 //! Registration, loading, references, unloading.
 
 use super::Body;
-use super::footprint::Footprint;
+use super::footprint::{Footprint, left_by_each};
 use crate::case::Case;
 use crate::desk::{Check, Desk, ensure, failed, skipped};
 use barewire_abi::Guid;
 use std::sync::Arc;
-use std::time::Duration;
 
 pub(super) fn body(case: Case) -> Option<Body> {
     Some(match case {
@@ -86,17 +85,6 @@ fn reference_counts(desk: &Desk) -> Check {
     ensure(last == 0, || format!("{last} from the last Release"), "0")
 }
 
-/// Threads that were told to end need a moment.
-fn settled(desk: &Desk, before: Footprint) -> Option<Vec<String>> {
-    for _ in 0..desk.wait(20, 200).as_millis() / 10 {
-        if Footprint::now()?.growth(before).is_empty() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    Some(Footprint::now()?.growth(before))
-}
-
 fn instances_leave_nothing(desk: &Desk) -> Check {
     let round = |init: bool| -> Check {
         let subject = desk.subject()?;
@@ -106,21 +94,13 @@ fn instances_leave_nothing(desk: &Desk) -> Check {
         subject.end();
         Ok(())
     };
+    let rounds = |count: usize| (0..count).try_for_each(|n| round(n % 2 == 0));
     // What a first one sets up for good is nobody's leak.
-    for n in 0..20 {
-        round(n % 2 == 0)?;
-    }
-    let Some(before) = Footprint::now() else {
-        for n in 0..100 {
-            round(n % 2 == 0)?;
-        }
+    rounds(20)?;
+    let Some(grown) = left_by_each(|| rounds(100))? else {
         desk.note("this system does not tell what a process holds; only crashes are seen");
         return Ok(());
     };
-    for n in 0..100 {
-        round(n % 2 == 0)?;
-    }
-    let grown = settled(desk, before).unwrap_or_default();
     let allowed = "as many threads and handles as before, and as much memory";
     ensure(grown.is_empty(), || grown.join(", "), allowed)
 }
