@@ -179,9 +179,19 @@ fn the_device_thread_makes_no_system_call_but_its_wait_and_wakes() {
     if system_calls::is_missing() {
         return;
     }
-    let calls = system_calls::of_a_run("nothing");
-    assert!(calls.marks > 500 && calls.waits > 300, "the run was seen: {calls:?}");
-    assert!(calls.foreign.is_empty(), "{:?}", calls.foreign);
+    let (mut marks, mut waits) = (0, 0);
+    // A machine under load gives a run fewer turns of the device: as many runs as it takes to see enough of them.
+    for _ in 0..50 {
+        let calls = system_calls::of_a_run("nothing");
+        assert!(calls.marks > 0 && calls.waits > 0, "nothing was seen of a run: {calls:?}");
+        assert!(calls.foreign.is_empty(), "{:?}", calls.foreign);
+        marks += calls.marks;
+        waits += calls.waits;
+        if marks > 500 && waits > 300 {
+            return;
+        }
+    }
+    panic!("50 runs showed {marks} periods of the device and {waits} waits");
 }
 
 static HELD: Mutex<u64> = Mutex::new(0);
