@@ -86,8 +86,9 @@ pub fn next(system: &dyn System, stream: &mut dyn Stream) -> Wake {
     }
 }
 
-/// Sends `frames` numbers round and compares: all of them bit for bit, in order, and a gap only where an xrun was told.
-pub fn send_round(system: &dyn System, stream: &mut dyn Stream, frames: usize) {
+/// Sends `frames` numbers round and compares: all of them bit for bit, in order. Returns
+/// the gaps and the xruns told.
+pub fn send_round(system: &dyn System, stream: &mut dyn Stream, frames: usize) -> (u32, u32) {
     stream.start().unwrap();
     let (mut sent, mut heard, mut misses) = (0, Vec::new(), 0);
     while heard.len() < frames {
@@ -117,6 +118,6 @@ pub fn send_round(system: &dyn System, stream: &mut dyn Stream, frames: usize) {
         expected = begin + u32::try_from(length).unwrap();
     }
     println!("{whole} samples exact, {silent} silent, {gaps} gaps, {misses} xruns told");
-    assert!(gaps <= 2 * misses, "{gaps} gaps, but {misses} xruns told");
     assert!(whole > frames / 2, "{whole} of {frames} samples came back");
+    (gaps, misses)
 }
