@@ -14,7 +14,7 @@ pub(crate) struct Bank {
 }
 
 impl Bank {
-    fn new(channels: Vec<u16>, plane_bytes: usize) -> AsioResult<Self> {
+    pub(crate) fn new(channels: Vec<u16>, plane_bytes: usize) -> AsioResult<Self> {
         let half = || {
             LentMemory::new(channels.len(), plane_bytes).ok_or_else(|| {
                 AsioError::new(Code::NO_MEMORY, "the buffers that the host asks for are too large")

@@ -101,6 +101,11 @@ impl Client for HostClient {
 
     fn begin(&mut self, half: Half, time: &BlockTime) {
         let calls = self.latch.calls.load(Ordering::Acquire);
+        // Only now, for who ends a run sets this before it releases the latch, which is no answer of the host's.
+        if self.run.stop.load(Ordering::Acquire) {
+            self.before = calls;
+            return;
+        }
         // Before the first block of a run calls are probes, which promise nothing (VB-Audio's bridge, FlexASIO issue 261).
         if calls != self.before && !self.answers_later && time.position_frames > 0 {
             // Called between two blocks, when the former had returned: this host answers from a thread of its own.
@@ -108,9 +113,6 @@ impl Client for HostClient {
             self.lates = 0;
         }
         self.before = calls;
-        if self.run.stop.load(Ordering::Acquire) {
-            return;
-        }
         if self.wants_time {
             let rate_hz = f64::from(self.rate.load(Ordering::Relaxed));
             let bits = rate_hz.to_bits();
@@ -167,5 +169,74 @@ impl Conduct for Inside {
         let _role = threads::borrow(self.driver, Role::Device);
         let _inside = alarm::enter();
         passes();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop the world")]
+
+    use super::*;
+    use barewire_rt::SimulatedSystem;
+
+    struct Silent;
+
+    impl HostCallbacks for Silent {
+        fn has_time_info(&self) -> bool {
+            false
+        }
+        fn buffer_switch(&self, _: Half) {}
+        fn buffer_switch_time_info(&self, _: Half, _: &TimeInfo) {}
+        fn sample_rate_did_change(&self, _: f64) {}
+        fn message(&self, _: i32, _: i32) -> i32 {
+            0
+        }
+    }
+
+    fn client() -> HostClient {
+        HostClient {
+            inputs: Bank::new(Vec::new(), 64).unwrap(),
+            outputs: Bank::new(Vec::new(), 64).unwrap(),
+            host: Arc::new(Silent),
+            latch: OutputLatch::new(SimulatedSystem::new(1_000_000)),
+            run: Arc::new(RunState::default()),
+            wants_time: false,
+            waits_always: false,
+            frames: 16,
+            sample_bytes: 4,
+            rate: Arc::new(AtomicU32::new(48_000)),
+            before: 0,
+            answers_later: false,
+            lates: 0,
+        }
+    }
+
+    fn at(position_frames: u64) -> BlockTime {
+        BlockTime { position_frames, ..BlockTime::default() }
+    }
+
+    /// Else the next run waits for answers that nobody promised.
+    #[test]
+    fn the_end_of_a_run_between_two_blocks_is_no_answer_of_the_host() {
+        let mut client = client();
+        client.begin(Half::Zero, &at(0));
+        assert_eq!(client.finish(0), Output::Previous);
+        client.run.stop.store(true, Ordering::Release);
+        client.latch.release();
+        client.begin(Half::One, &at(16));
+        client.run.stop.store(false, Ordering::Release);
+        client.begin(Half::Zero, &at(0));
+        assert_eq!(client.finish(0), Output::Previous);
+        assert!(!client.answers_later);
+    }
+
+    #[test]
+    fn a_call_between_two_blocks_is_an_answer_from_another_thread() {
+        let mut client = client();
+        client.begin(Half::Zero, &at(0));
+        assert_eq!(client.finish(0), Output::Previous);
+        client.latch.set();
+        client.begin(Half::One, &at(16));
+        assert!(client.answers_later);
     }
 }
