@@ -8,6 +8,7 @@ use crate::record::{Recorder, say};
 use crate::usbip::{self, Message, Urb};
 use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::io::BufReader;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -36,6 +37,8 @@ fn attach(port: u32) -> Result<UnixStream> {
 /// The whole device.
 struct Service {
     socket: UnixStream,
+    /// The same, for reading: what the host says comes in bursts.
+    ears: BufReader<UnixStream>,
     begin: Instant,
     device: Device,
     endpoints: Endpoints,
@@ -52,7 +55,8 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
     say(format_args!("attached"));
     let endpoints = Endpoints::new(recorder);
     let begin = Instant::now();
-    Service { socket, begin, device, endpoints, converter }.run()
+    let ears = BufReader::new(socket.try_clone()?);
+    Service { socket, ears, begin, device, endpoints, converter }.run()
 }
 
 impl Service {
@@ -69,7 +73,7 @@ impl Service {
             if !self.await_message()? {
                 continue;
             }
-            match usbip::read(&mut self.socket)? {
+            match usbip::read(&mut self.ears)? {
                 Some(Message::Submit(urb)) if urb.endpoint == 0 => self.control(&urb)?,
                 Some(Message::Submit(urb)) => {
                     let now = self.now();
@@ -93,6 +97,9 @@ impl Service {
 
     /// Waits until the host says something or a packet is due; true if the host says something.
     fn await_message(&self) -> Result<bool> {
+        if !self.ears.buffer().is_empty() {
+            return Ok(true);
+        }
         let timeout = self.endpoints.due().map(|due| {
             let left = Duration::from_nanos(due.saturating_sub(self.now()));
             Timespec::try_from(left).unwrap_or_default()

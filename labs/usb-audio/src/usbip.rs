@@ -78,11 +78,11 @@ pub(crate) fn read(from: &mut impl Read) -> Result<Option<Message>> {
     }
     // Anything but isochronous has none; newer kernels say so with all ones.
     let count = word(&header, 32);
-    for _ in 0..if count == u32::MAX { 0 } else { count } {
-        let mut bytes = [0; 16];
-        from.read_exact(&mut bytes).context("the packets of an URB")?;
-        urb.packets.push(Packet { offset: word(&bytes, 0), length: word(&bytes, 4), actual: 0 });
-    }
+    let mut packets = vec![0; if count == u32::MAX { 0 } else { 16 * count as usize }];
+    from.read_exact(&mut packets).context("the packets of an URB")?;
+    let packet =
+        |bytes: &[u8]| Packet { offset: word(bytes, 0), length: word(bytes, 4), actual: 0 };
+    urb.packets = packets.chunks_exact(16).map(packet).collect();
     Ok(Some(Message::Submit(urb)))
 }
 

@@ -7,7 +7,7 @@ mod real;
 #[cfg(target_os = "linux")]
 pub use real::RealKernel;
 
-use crate::uapi::{CardInfo, HwParams, MmapStatus, PcmInfo, SwParams};
+use crate::uapi::{CardInfo, HwParams, MmapStatus, PcmInfo, Status, SwParams};
 use barewire_rt::Waker;
 use barewire_types::Ns;
 
@@ -20,6 +20,8 @@ pub mod errno {
     pub const ENOENT: i32 = 2;
     /// No such device or address.
     pub const ENXIO: i32 = 6;
+    /// Input/output error.
+    pub const EIO: i32 = 5;
     /// Try again.
     pub const EAGAIN: i32 = 11;
     /// Out of memory.
@@ -168,9 +170,6 @@ pub trait Pcm: Send {
     /// The kernel's error number.
     fn link(&self, other: &dyn Pcm) -> Result<(), Errno>;
 
-    /// Undoes `link`.
-    fn unlink(&self);
-
     /// Makes the PCM ready: pointers at 0.
     ///
     /// # Errors
@@ -189,17 +188,17 @@ pub trait Pcm: Send {
     /// The kernel's error number.
     fn halt(&self) -> Result<(), Errno>;
 
-    /// Goes on after the system was suspended.
-    ///
-    /// # Errors
-    /// The kernel's error number.
-    fn resume(&self) -> Result<(), Errno>;
-
     /// State, hardware position and the time it was read; asks the hardware if `fresh`.
     ///
     /// # Errors
     /// The kernel's error number.
     fn status(&self, fresh: bool) -> Result<MmapStatus, Errno>;
+
+    /// The same with the delay until what was written last sounds, and the link's own time; asks the hardware.
+    ///
+    /// # Errors
+    /// The kernel's error number.
+    fn full_status(&self) -> Result<Status, Errno>;
 
     /// Publishes how far we have read or written, in frames modulo the boundary.
     ///

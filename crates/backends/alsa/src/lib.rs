@@ -1,17 +1,20 @@
 //! Linux's own PCM interface, straight to the kernel: exclusive by nature, the ring mapped, positions read from the
 //! hardware. No alsa-lib, so nothing resamples, mixes or renames behind our back, and nothing has to be installed.
 //!
-//! `enumerate` lists, `open` negotiates, `stream` runs; `params` speaks of hardware parameters, `uapi` is the kernel's
-//! layout, `kernel` the system calls behind a trait, so that tests can put a lying kernel in its place.
+//! `enumerate` lists, `open` negotiates, `stream` runs on two `lane`s, which `settle` measures where they do not start at
+//! once; `params` speaks of hardware parameters, `uapi` is the kernel's layout, `kernel` the system calls behind a trait, so
+//! that tests can put a lying kernel in its place.
 
 #![cfg(any(target_os = "linux", test))]
 
 mod enumerate;
 pub mod kernel;
+mod lane;
 mod open;
 mod params;
 mod quirks;
 mod reserved;
+mod settle;
 mod stream;
 pub mod uapi;
 

@@ -2,16 +2,18 @@
 
 use crate::enumerate::{self, Place};
 use crate::kernel::{Errno, Kernel, Pcm, errno};
+use crate::lane::{Gauge, Lane};
 use crate::params::{self, Configured, Wanted};
 use crate::quirks;
-use crate::stream::{AlsaStream, Lane, Run};
+use crate::stream::{AlsaStream, Run};
 use crate::uapi::{CAPTURE, PLAYBACK};
 use barewire_device::{Layout, Note, NoteKind, OpenRequest, Shape, Side, SideRequest, Stream};
 use barewire_rt::System;
 use barewire_types::{Error, ErrorKind, Latency, RateHz, Result, SampleFormat};
 use std::sync::Arc;
 
-/// Periods of silence that are played before the first committed frame: one is heard while the next is made.
+/// Periods of silence that are played before the first committed frame: one is heard while the next is made. Cards that need
+/// more have it from [`quirks::least_ahead_frames`].
 const PREFILL_PERIODS: u32 = 2;
 
 struct Opening<'a> {
@@ -117,23 +119,27 @@ impl Opening<'_> {
                 );
                 Error::new(ErrorKind::Unsupported, message).remedy("ask for fewer channels")
             })?;
-        let wanted = Wanted {
-            format,
-            channels,
-            rate: self.rate,
-            period_frames,
-            least_periods: PREFILL_PERIODS + 1,
-        };
+        // Room for the prefill, for the period that is being filled, and for waking late.
+        let prefill = self.prefill(period_frames.max(1));
+        let least_periods = prefill.div_ceil(period_frames.max(1)) + 1;
+        let wanted = Wanted { format, channels, rate: self.rate, period_frames, least_periods };
         let set = params::configure(&*pcm, &wanted)
             .map_err(|code| self.error(code, direction, "configuring"))?;
         self.check(&set, &wanted)?;
         Ok(Opened { pcm, format, set })
     }
 
+    /// Frames of silence before the first committed one.
+    fn prefill(&self, period_frames: u32) -> u32 {
+        let ahead = quirks::least_ahead_frames(&self.place.driver, period_frames, self.rate);
+        period_frames + ahead.max((PREFILL_PERIODS - 1) * period_frames)
+    }
+
     /// A card may give other than it promised.
     fn check(&self, set: &Configured, wanted: &Wanted) -> Result<()> {
-        let room = set.buffer_frames / set.period_frames.max(1);
-        if set.channels != wanted.channels || set.period_frames == 0 || room < PREFILL_PERIODS {
+        let has_room =
+            set.period_frames > 0 && set.buffer_frames >= self.prefill(set.period_frames);
+        if set.channels != wanted.channels || !has_room {
             let message = format!(
                 "{} accepted {} channels and {} frames a period, and then set {} channels, {} frames and a ring of {}",
                 self.place.name,
@@ -171,16 +177,17 @@ impl Opening<'_> {
             (None, None) => return Err(Error::new(ErrorKind::Bug, "nothing was opened")),
         };
         let mut notes = self.notes(request, period_frames);
-        let prefill = if playback.is_some() { PREFILL_PERIODS * period_frames } else { 0 };
+        let prefill = if playback.is_some() { self.prefill(period_frames) } else { 0 };
         let latency = self.latency(playback.as_ref(), capture.as_ref(), period_frames);
+        let is_duplex = playback.is_some() && capture.is_some();
         let lane = |opened: Option<Opened>, direction| {
-            opened.map(|opened| self.lane(opened, direction, prefill)).transpose()
+            opened.map(|opened| self.lane(opened, direction, prefill, is_duplex)).transpose()
         };
         let (playback, capture) = (lane(playback, PLAYBACK)?, lane(capture, CAPTURE)?);
         let mut linked = false;
         if let (Some(playback), Some(capture)) = (&playback, &capture) {
             linked = capture.pcm.link(&*playback.pcm).is_ok();
-            if !linked {
+            if !linked && !quirks::starts_apart(&self.place.driver) {
                 let text = "the hardware does not start both directions at once: they may lie some frames apart";
                 notes.push(Note { kind: NoteKind::Degraded, text: text.to_owned() });
             }
@@ -207,14 +214,20 @@ impl Opening<'_> {
     fn latency(&self, playback: Option<&Opened>, capture: Option<&Opened>, period: u32) -> Latency {
         let transport = quirks::transport_frames(&self.place.driver, self.rate);
         let fifo = |opened: Option<&Opened>| opened.map_or(0, |opened| opened.set.fifo_frames);
-        let queued = (PREFILL_PERIODS - 1) * period;
+        let queued = self.prefill(period) - period;
         Latency {
             input_frames: capture.map_or(0, |_| transport + fifo(capture)),
             output_frames: playback.map_or(0, |_| queued + transport + fifo(playback)),
         }
     }
 
-    fn lane(&self, mut opened: Opened, direction: i32, prefill: u32) -> Result<Lane> {
+    fn lane(
+        &self,
+        mut opened: Opened,
+        direction: i32,
+        prefill: u32,
+        is_duplex: bool,
+    ) -> Result<Lane> {
         let set = opened.set;
         let fail = |doing| move |code| self.error(code, direction, doing);
         let frame = usize::from(set.channels) * opened.format.bytes();
@@ -241,7 +254,15 @@ impl Opening<'_> {
         let layout = if set.planar { Layout::Planar } else { Layout::Interleaved };
         let side = Side { format: opened.format, channels: set.channels, layout };
         let boundary = params::boundary(set.buffer_frames);
-        Ok(Lane::new(opened.pcm, ring, planes, side, set.buffer_frames, boundary))
+        let gauge = if direction == PLAYBACK
+            && is_duplex
+            && quirks::starts_apart(&self.place.driver)
+        {
+            Gauge::Delay { packet_frames: quirks::transport_frames(&self.place.driver, self.rate) }
+        } else {
+            Gauge::Position
+        };
+        Ok(Lane::new(opened.pcm, ring, planes, side, set.buffer_frames, boundary, gauge))
     }
 
     fn notes(&self, request: &OpenRequest, period_frames: u32) -> Vec<Note> {

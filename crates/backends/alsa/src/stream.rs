@@ -2,151 +2,14 @@
 //!
 //! The ring of each direction is mapped; what is lent is the ring itself. Played frames are kept `prefill` frames ahead
 //! of the hardware's position, never more, whatever the ring could hold: that is the latency. The rest of the ring is
-//! room for waking late.
+//! room for waking late. `lane` is one direction, `settle` finds out how two of them that do not start at once lie.
 
-use crate::kernel::{Errno, Pcm, Ready, Ring, Waiter, errno};
-use crate::uapi::{MmapStatus, state};
-use barewire_device::{Layout, Loss, Note, Period, Shape, Side, Stream, Wake};
+use crate::kernel::{Errno, Ready, Waiter, errno};
+use crate::lane::{Gauge, Lane, Stamp};
+use barewire_device::{Loss, Note, Period, Shape, Stream, Wake};
 use barewire_rt::{Area, AreaMut, System, Waker};
 use barewire_types::{Ns, RateHz, frames_to_ns, ns_to_frames};
 use std::sync::Arc;
-
-/// One direction of an open PCM.
-pub(crate) struct Lane {
-    /// The PCM.
-    pub(crate) pcm: Box<dyn Pcm>,
-    /// Its ring.
-    pub(crate) ring: Box<dyn Ring>,
-    /// Where each channel begins, if the ring is planar; empty if it is interleaved.
-    pub(crate) planes: Vec<usize>,
-    /// How samples lie in it.
-    pub(crate) side: Side,
-    /// Frames that the ring holds.
-    pub(crate) ring_frames: u32,
-    /// Where positions wrap.
-    pub(crate) boundary: u64,
-    /// How far the hardware is, counted from `prepare` without wrapping.
-    moved: u64,
-    /// How far we are, counted from `prepare` without wrapping.
-    ours: u64,
-    /// Pointers to the current piece of each plane.
-    pointers: Vec<*const u8>,
-}
-
-// SAFETY: `pointers` is scratch that points into `ring`, which moves along.
-unsafe impl Send for Lane {}
-
-impl Lane {
-    /// A lane at position 0.
-    pub(crate) fn new(
-        pcm: Box<dyn Pcm>,
-        ring: Box<dyn Ring>,
-        planes: Vec<usize>,
-        side: Side,
-        ring_frames: u32,
-        boundary: u64,
-    ) -> Self {
-        let pointers = vec![std::ptr::null(); planes.len()];
-        Self { pcm, ring, planes, side, ring_frames, boundary, moved: 0, ours: 0, pointers }
-    }
-
-    fn rewind(&mut self) {
-        self.moved = 0;
-        self.ours = 0;
-    }
-
-    /// Takes in the hardware's position; it never goes back, and moves by less than a boundary between two looks.
-    fn observe(&mut self, status: &MmapStatus) {
-        #[expect(clippy::useless_conversion, reason = "c_ulong has 32 bits on 32-bit systems")]
-        let seen = u64::from(status.hw_ptr);
-        let step = (seen + self.boundary - self.moved % self.boundary) % self.boundary;
-        // A position that went back by a little wraps to nearly a whole boundary: believe none of it.
-        if step < self.boundary / 2 {
-            self.moved += step;
-        }
-    }
-
-    fn publish(&self) -> Result<(), Errno> {
-        self.pcm.publish(self.ours % self.boundary)
-    }
-
-    /// Frames until the ring wraps, and where our position lies in it.
-    fn contiguous(&self) -> (usize, u32) {
-        let at = self.ours % u64::from(self.ring_frames);
-        let left = u64::from(self.ring_frames) - at;
-        (usize::try_from(at).unwrap_or(0), u32::try_from(left).unwrap_or(0))
-    }
-
-    fn sample_bytes(&self) -> usize {
-        self.side.format.bytes()
-    }
-
-    /// Lets `pointers` show to our position in each plane.
-    fn point(&mut self, at: usize) {
-        let bytes = self.sample_bytes();
-        for (pointer, plane) in self.pointers.iter_mut().zip(&self.planes) {
-            *pointer = self.ring.base().wrapping_add(plane + at * bytes).cast_const();
-        }
-    }
-
-    fn area(&mut self, frames: u32) -> Area<'_> {
-        let (at, left) = self.contiguous();
-        let (bytes, frames) = (self.sample_bytes(), frames.min(left));
-        if self.side.layout == Layout::Planar {
-            self.point(at);
-            // SAFETY: each plane has `ring_frames` samples in the mapping, of which `at + frames` are used at most.
-            return unsafe { Area::planar(&self.pointers, bytes, frames) };
-        }
-        let channels = usize::from(self.side.channels);
-        let base = self.ring.base().wrapping_add(at * channels * bytes);
-        // SAFETY: `at + frames` frames lie within the mapping of `ring_frames` frames.
-        unsafe { Area::interleaved(base, channels, bytes, frames) }
-    }
-
-    fn area_mut(&mut self, frames: u32) -> AreaMut<'_> {
-        let (at, left) = self.contiguous();
-        let (bytes, frames) = (self.sample_bytes(), frames.min(left));
-        if self.side.layout == Layout::Planar {
-            self.point(at);
-            // SAFETY: as in `area`; only this stream writes what lies ahead of the hardware.
-            return unsafe { AreaMut::planar(&self.pointers, bytes, frames) };
-        }
-        let channels = usize::from(self.side.channels);
-        let base = self.ring.base().wrapping_add(at * channels * bytes);
-        // SAFETY: as in `area`; only this stream writes what lies ahead of the hardware.
-        unsafe { AreaMut::interleaved(base, channels, bytes, frames) }
-    }
-
-    /// Fills `frames` frames from our position on with silence and moves on.
-    fn advance_in_silence(&mut self, frames: u64) {
-        let byte = self.side.format.silence_byte();
-        let mut left = frames;
-        while left > 0 {
-            let piece = u32::try_from(left).unwrap_or(u32::MAX);
-            let area = self.area_mut(piece);
-            let done = area.frames();
-            if done == 0 {
-                return;
-            }
-            write_silence(area, byte);
-            self.ours += u64::from(done);
-            left -= u64::from(done);
-        }
-    }
-}
-
-/// Silence of every format that a PCM of ours has is one repeated byte.
-fn write_silence(mut area: AreaMut<'_>, byte: u8) {
-    let (frames, bytes) = (area.frames() as usize, area.sample_bytes());
-    for channel in 0..area.channels() {
-        let plane = area.plane(channel);
-        for frame in 0..frames {
-            let sample = plane.as_ptr().wrapping_add(frame * plane.step_bytes());
-            // SAFETY: the sample lies within the area that was lent for writing.
-            unsafe { sample.write_bytes(byte, bytes) };
-        }
-    }
-}
 
 /// An open PCM.
 pub(crate) struct AlsaStream {
@@ -169,6 +32,8 @@ pub(crate) struct Run {
     position: u64,
     /// `position` at which the current `prepare` happened.
     base: u64,
+    /// The leading lane's position at `base`.
+    origin: u64,
     /// The latest observation: when the device was at `position`.
     at_ns: Ns,
     missed: u32,
@@ -219,22 +84,19 @@ impl Stream for AlsaStream {
                 Ok(None) => {}
                 Err(code) => return self.recover(code),
             }
-            match self.waiter.wait(self.waited_on(), until) {
-                Ready::Woken => return Wake::Idle,
-                Ready::Time => {
-                    return match self.due(true) {
-                        Ok(Some(period)) => Wake::Due(period),
-                        Ok(None) => Wake::Idle,
-                        Err(code) => self.recover(code),
-                    };
-                }
-                Ready::Pcm => match self.due(true) {
-                    Ok(Some(period)) => return Wake::Due(period),
-                    // Ready, yet less than a period: the other direction is not there yet, or the hardware moves in
-                    // steps of its own. Let a fraction of a period pass rather than spin.
-                    Ok(None) => self.doze(until),
-                    Err(code) => return self.recover(code),
-                },
+            let (descriptor, timer) = self.alarm();
+            let ready = self.waiter.wait(descriptor, until.min(timer));
+            if ready == Ready::Woken {
+                return Wake::Idle;
+            }
+            match self.due(true) {
+                Ok(Some(period)) => return Wake::Due(period),
+                Ok(None) if self.system.now_ns() >= until => return Wake::Idle,
+                // Ready, yet less than a period: the other direction is not there yet, or the hardware moves in steps of
+                // its own. Let a fraction of a period pass rather than spin.
+                Ok(None) if ready == Ready::Pcm => self.doze(until),
+                Ok(None) => {}
+                Err(code) => return self.recover(code),
             }
         }
     }
@@ -269,7 +131,7 @@ impl Stream for AlsaStream {
 }
 
 impl AlsaStream {
-    fn rate(&self) -> RateHz {
+    pub(crate) fn rate(&self) -> RateHz {
         self.shape.rate
     }
 
@@ -308,7 +170,24 @@ impl AlsaStream {
                 lane.pcm.start()?;
             }
         }
+        self.run.origin = 0;
+        if self.is_settled() {
+            self.settle()?;
+            self.run.origin = self.capture.as_ref().map_or(0, |lane| lane.ours);
+        }
         Ok(())
+    }
+
+    /// Whether both directions are moved by the captured one's position, their distance having been measured at the start.
+    pub(crate) fn is_settled(&self) -> bool {
+        let by_delay = |lane: &Lane| matches!(lane.gauge, Gauge::Delay { .. });
+        self.capture.is_some() && self.playback.as_ref().is_some_and(by_delay)
+    }
+
+    /// What ends a wait: the descriptor to poll, and a time, since an interrupt may be lost.
+    fn alarm(&self) -> (i32, Ns) {
+        let period_ns = frames_to_ns(u64::from(self.shape.period_frames), self.rate());
+        (self.waited_on(), self.system.now_ns().max(self.run.at_ns) + period_ns * 2)
     }
 
     /// The descriptor of the direction that has less for us.
@@ -345,20 +224,23 @@ impl AlsaStream {
     /// The period that is due, if one is. `fresh` asks the hardware for its position.
     fn due(&mut self, fresh: bool) -> Result<Option<Period>, Errno> {
         let prefill = u64::from(self.shape.prefill_frames);
+        let is_settled = self.is_settled();
         let mut ready = u64::MAX;
-        let mut stamp = MmapStatus::default();
+        let mut stamp = Stamp::default();
         if let Some(lane) = &mut self.capture {
-            stamp = look(lane, fresh)?;
+            stamp = lane.look(fresh)?;
             ready = ready.min(lane.moved - lane.ours);
         }
         if let Some(lane) = &mut self.playback {
-            let status = look(lane, fresh)?;
+            let own = lane.look(fresh)?;
             if self.capture.is_none() {
-                stamp = status;
+                stamp = own;
             }
-            let room = (lane.moved + prefill).saturating_sub(lane.ours);
-            self.run.playback_is_short = room < ready;
-            ready = ready.min(room);
+            if !is_settled {
+                let room = (lane.moved + prefill).saturating_sub(lane.ours);
+                self.run.playback_is_short = room < ready;
+                ready = ready.min(room);
+            }
         }
         let period = u64::from(self.shape.period_frames);
         if ready < period {
@@ -366,17 +248,17 @@ impl AlsaStream {
         }
         let frames = (ready - ready % period).min(u64::from(self.shape.max_period_frames));
         let frames = u32::try_from(frames).unwrap_or(self.shape.period_frames);
-        Ok(Some(self.period(frames, &stamp)))
+        Ok(Some(self.period(frames, stamp)))
     }
 
-    fn period(&mut self, frames: u32, stamp: &MmapStatus) -> Period {
+    fn period(&mut self, frames: u32, stamp: Stamp) -> Period {
         let rate = self.rate();
         self.run.position += u64::from(frames);
         let leader = self.capture.as_ref().or(self.playback.as_ref());
-        let moved = self.run.base + leader.map_or(0, |lane| lane.moved);
+        let moved = leader.map_or(0, |lane| lane.moved.saturating_sub(self.run.origin));
         // The hardware is past the end of this period by what it moved since.
-        let past = frames_to_ns(moved.saturating_sub(self.run.position), rate);
-        let at = timestamp_ns(stamp).unwrap_or_else(|| self.system.now_ns()).saturating_sub(past);
+        let past = frames_to_ns((self.run.base + moved).saturating_sub(self.run.position), rate);
+        let at = stamp.at_ns.unwrap_or_else(|| self.system.now_ns()).saturating_sub(past);
         self.run.at_ns = at.max(self.run.at_ns + 1);
         self.run.capture_left = if self.capture.is_some() { frames } else { 0 };
         self.run.playback_left = if self.playback.is_some() { frames } else { 0 };
@@ -421,25 +303,4 @@ impl AlsaStream {
         self.run.at_ns = now;
         Wake::Idle
     }
-}
-
-/// Looks where the hardware is; an xrun, a suspend or a loss is an error.
-fn look(lane: &mut Lane, fresh: bool) -> Result<MmapStatus, Errno> {
-    let status = lane.pcm.status(fresh)?;
-    match status.state {
-        state::XRUN => return Err(errno::EPIPE),
-        state::SUSPENDED => return Err(errno::ESTRPIPE),
-        state::DISCONNECTED => return Err(errno::ENODEV),
-        _ => {}
-    }
-    lane.observe(&status);
-    Ok(status)
-}
-
-/// When the kernel read the position; `None` if it never did.
-fn timestamp_ns(status: &MmapStatus) -> Option<Ns> {
-    let seconds = Ns::try_from(status.tstamp.seconds).ok()?;
-    let nanoseconds = Ns::try_from(status.tstamp.nanoseconds).ok()?;
-    let ns = seconds * 1_000_000_000 + nanoseconds;
-    (ns > 0).then_some(ns)
 }

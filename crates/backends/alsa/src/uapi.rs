@@ -21,23 +21,21 @@ pub struct Request(pub c_ulong);
 
 /// Requests of `/dev/snd/pcmC*D*`.
 pub mod pcm {
-    use super::{ChannelInfo, HwParams, PcmInfo, Request, SwParams, SyncPtr, c_int, c_long, ioc};
+    use super::{ChannelInfo, HwParams, PcmInfo, Request, Status, SwParams, SyncPtr, c_int, ioc};
     pub const INFO: Request = Request(ioc(2, b'A', 0x01, size_of::<PcmInfo>()));
     pub const TTSTAMP: Request = Request(ioc(1, b'A', 0x03, size_of::<c_int>()));
     pub const HW_REFINE: Request = Request(ioc(3, b'A', 0x10, size_of::<HwParams>()));
     pub const HW_PARAMS: Request = Request(ioc(3, b'A', 0x11, size_of::<HwParams>()));
     pub const HW_FREE: Request = Request(ioc(0, b'A', 0x12, 0));
     pub const SW_PARAMS: Request = Request(ioc(3, b'A', 0x13, size_of::<SwParams>()));
-    pub const DELAY: Request = Request(ioc(2, b'A', 0x21, size_of::<c_long>()));
     pub const HWSYNC: Request = Request(ioc(0, b'A', 0x22, 0));
     pub const SYNC_PTR: Request = Request(ioc(3, b'A', 0x23, size_of::<SyncPtr>()));
+    pub const STATUS_EXT: Request = Request(ioc(3, b'A', 0x24, size_of::<Status>()));
     pub const CHANNEL_INFO: Request = Request(ioc(2, b'A', 0x32, size_of::<ChannelInfo>()));
     pub const PREPARE: Request = Request(ioc(0, b'A', 0x40, 0));
     pub const START: Request = Request(ioc(0, b'A', 0x42, 0));
     pub const DROP: Request = Request(ioc(0, b'A', 0x43, 0));
-    pub const RESUME: Request = Request(ioc(0, b'A', 0x47, 0));
     pub const LINK: Request = Request(ioc(1, b'A', 0x60, size_of::<c_int>()));
-    pub const UNLINK: Request = Request(ioc(0, b'A', 0x61, 0));
 }
 
 /// Requests of `/dev/snd/controlC*`.
@@ -216,6 +214,50 @@ pub struct MmapStatus {
     pub audio_tstamp: Timespec,
 }
 
+/// What the kernel knows of a PCM, its delay and its link's time included.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Status {
+    pub state: c_int,
+    pub trigger_tstamp: Timespec,
+    pub tstamp: Timespec,
+    pub appl_ptr: c_ulong,
+    pub hw_ptr: c_ulong,
+    pub delay: c_long,
+    pub avail: c_ulong,
+    pub avail_max: c_ulong,
+    pub overrange: c_ulong,
+    pub suspended_state: c_int,
+    pub audio_tstamp_data: u32,
+    pub audio_tstamp: Timespec,
+    pub driver_tstamp: Timespec,
+    pub audio_tstamp_accuracy: u32,
+    pub reserved: [u8; 52 - 2 * size_of::<Timespec>()],
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        let never = Timespec::default();
+        Self {
+            state: 0,
+            trigger_tstamp: never,
+            tstamp: never,
+            appl_ptr: 0,
+            hw_ptr: 0,
+            delay: 0,
+            avail: 0,
+            avail_max: 0,
+            overrange: 0,
+            suspended_state: 0,
+            audio_tstamp_data: 0,
+            audio_tstamp: never,
+            driver_tstamp: never,
+            audio_tstamp_accuracy: 0,
+            reserved: [0; 52 - 2 * size_of::<Timespec>()],
+        }
+    }
+}
+
 /// What we publish to the kernel.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
@@ -321,6 +363,7 @@ const _: () = {
     assert!(size_of::<PcmInfo>() == 288);
     assert!(size_of::<CardInfo>() == 376);
     assert!(size_of::<MmapStatus>() == 56);
+    assert!(size_of::<Status>() == 152);
     assert!(size_of::<SyncPtr>() == 136);
     assert!(size_of::<ElemId>() == 64);
     assert!(size_of::<ElemList>() == 80);

@@ -30,14 +30,28 @@ fn bench(card: &Card, period_frames: u32) -> Bench {
         period_frames,
     };
     let (ears, hand) = (world.clone(), world.clone());
+    let settles = settles(card);
     Bench {
         system: world.system.clone(),
         backend: Box::new(AlsaBackend::with_kernel(world.system.clone(), world.kernel())),
         request,
-        heard: Some(Box::new(move || ears.heard(0))),
-        is_looped: card.capture.is_some() && card.playback.is_some(),
+        heard: Some(Box::new(move || {
+            if settles { from_prefill(&ears.heard(0), 208 * 6) } else { ears.heard(0) }
+        })),
+        is_looped: card.capture.is_some() && card.playback.is_some() && !settles,
         unplug: Some(Box::new(move || hand.unplug(0))),
     }
+}
+
+/// Both directions of such a card begin apart and are measured first, in silence; `usb.rs` has the way round to the frame.
+fn settles(card: &Card) -> bool {
+    card.driver == "USB-Audio" && card.capture.is_some() && card.playback.is_some()
+}
+
+/// What is heard from the prefill on: silence is longer where directions are measured first, never shorter.
+fn from_prefill(heard: &[u8], prefill_bytes: usize) -> Vec<u8> {
+    let silence = heard.iter().take_while(|&&byte| byte == 0).count();
+    heard[silence.saturating_sub(prefill_bytes) / 6 * 6..].to_vec()
 }
 
 /// Cards as they are: what each stands for, the card, a period.
@@ -54,6 +68,22 @@ fn cards() -> Vec<(&'static str, Card, u32)> {
         has_pages: false,
         ..base()
     };
+    // As the kernel's own driver shows it: see `packs_ahead`. Outputs begin before inputs.
+    let usb_played = Hardware {
+        packs_ahead: true,
+        fifo_frames: 0,
+        periods: (2, 1024),
+        periods_frames: (6..=4096).collect(),
+        start_lag_ns: 250_000,
+        ..usb.clone()
+    };
+    let usb_captured = Hardware { packs_ahead: false, start_lag_ns: 900_000, ..usb_played.clone() };
+    let real_usb = Card {
+        driver: "USB-Audio",
+        playback: Some(usb_played),
+        capture: Some(usb_captured),
+        ..Card::default()
+    };
     let professional = Hardware {
         formats: vec![S32],
         access: vec![1],
@@ -69,6 +99,7 @@ fn cards() -> Vec<(&'static str, Card, u32)> {
         ("only outputs", Card { capture: None, ..Card::default() }, 64),
         ("only inputs", Card { playback: None, ..Card::default() }, 64),
         ("a USB interface", Card { can_link: false, ..Card::both(usb) }, 48),
+        ("a USB interface that packs ahead", real_usb, 64),
         ("planar, two periods", Card::both(professional), 64),
         ("a fast clock", Card { offset_ppm: 900, ..Card::default() }, 128),
         ("a slow clock", Card { offset_ppm: -900, ..Card::default() }, 128),
@@ -92,7 +123,10 @@ fn the_backend_keeps_the_contract_on_cards_of_every_kind() {
         }
         let duplex = card.capture.is_some() && card.playback.is_some();
         let not_tried: Vec<&str> = report.not_tried.iter().map(|(rule, _)| *rule).collect();
-        if duplex {
+        if settles(&card) {
+            let rules = ["waker-during-wait", "latency-as-stated", "unread-is-dropped"];
+            assert_eq!(not_tried, rules, "{name}");
+        } else if duplex {
             assert_eq!(not_tried, ["waker-during-wait"], "{name}");
         }
     }

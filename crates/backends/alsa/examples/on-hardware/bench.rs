@@ -3,7 +3,8 @@
 use crate::duplex::Clock;
 use barewire_alsa::AlsaBackend;
 use barewire_device::contract::{Bench, check};
-use barewire_device::{Backend, DeviceId, OpenRequest, SideRequest};
+use barewire_device::{Backend, DeviceId, OpenRequest, SideRequest, Stream};
+use barewire_engine::{Clocks, Paired};
 use barewire_rt::{RealSystem, System};
 use barewire_types::{RateHz, SampleFormat};
 use std::fs;
@@ -17,7 +18,8 @@ use std::time::Duration;
 pub(crate) struct Options {
     channels: u16,
     format: Option<SampleFormat>,
-    /// Device that captures what another plays: the other end of `snd-aloop`.
+    /// Device that captures, if it is not the one that plays: the other end of `snd-aloop`, on the same clock.
+    other_end: Option<String>,
     captures: bool,
     plays: bool,
     /// Another card whose timer has to run.
@@ -51,6 +53,7 @@ impl Options {
                     let format = SampleFormat::from_name(value);
                     options.format = Some(format.ok_or_else(|| format!("{word}: unknown"))?);
                 }
+                "capture" => options.other_end = Some(value.to_owned()),
                 "clock" => options.clock = Some(value.to_owned()),
                 "record" => options.record = Some(PathBuf::from(value)),
                 "plug" => options.plug = Some(value.to_owned()),
@@ -80,8 +83,27 @@ impl Options {
     }
 }
 
+/// Opens what plays and captures: one device, or two ends of a loop.
+pub(crate) fn open(
+    system: &Arc<dyn System>,
+    device: &str,
+    rate: &str,
+    period: &str,
+    options: &Options,
+) -> Result<Box<dyn Stream>, String> {
+    let backend = AlsaBackend::new(system.clone());
+    let opened = |device: &str, options: &Options| {
+        backend.open(&request(device, rate, period, options)?).map_err(|error| error.to_string())
+    };
+    let Some(other) = &options.other_end else { return opened(device, options) };
+    let leader = opened(device, &Options { captures: false, ..options.clone() })?;
+    let follower = opened(other, &Options { plays: false, ..options.clone() })?;
+    let pair = Paired::new(leader, follower, Clocks::Same, system.clone(), 1);
+    Ok(Box::new(pair.map_err(|error| error.to_string())?.0))
+}
+
 /// How a device is opened.
-pub(crate) fn request(
+fn request(
     device: &str,
     rate: &str,
     period: &str,

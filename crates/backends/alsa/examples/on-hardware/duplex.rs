@@ -1,10 +1,9 @@
 //! Both directions at once, out of which comes what went in: not a frame may be lost or repeated, the way round must take as
 //! long as the stream says, and after an xrun, which is told once, all goes on.
 
-use crate::bench::{Options, request};
+use crate::bench::{Options, open};
 use crate::signal::{Ear, Mouth};
-use barewire_alsa::AlsaBackend;
-use barewire_device::{Backend, Period, Shape, Stream, Wake};
+use barewire_device::{Period, Shape, Stream, Wake};
 use barewire_rt::{RealSystem, Role, System};
 use barewire_types::{Ns, frames_to_ns, ns_to_frames};
 use std::sync::Arc;
@@ -47,9 +46,7 @@ pub(crate) fn run(
     let seconds: u64 = seconds.parse().map_err(|_| format!("{seconds} is no length"))?;
     let system: Arc<dyn System> = RealSystem::new();
     let clock = options.clock(&system, rate, period)?;
-    let request = request(device, rate, period, &options)?;
-    let backend = AlsaBackend::new(system.clone());
-    let stream = backend.open(&request).map_err(|error| error.to_string())?;
+    let stream = open(&system, device, rate, period, &options)?;
     let shape = stream.shape();
     for note in stream.notes() {
         println!("note: {}", note.text);
@@ -115,7 +112,7 @@ impl Trial {
         let end = self.begin + seconds * 1_000_000_000;
         let between = (end - self.begin).checked_div(xruns).unwrap_or(u64::MAX);
         let mut next_fault = self.begin.saturating_add(between / 2);
-        while self.system.now_ns() < end {
+        while self.system.now_ns() < end || self.told < self.injected {
             let asked = self.system.now_ns();
             let period = match self.stream.wait(asked + 1_000_000_000) {
                 Wake::Due(period) => period,

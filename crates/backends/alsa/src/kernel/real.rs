@@ -330,11 +330,6 @@ impl Pcm for RealPcm {
         if result < 0 { Err(last_errno()) } else { Ok(()) }
     }
 
-    fn unlink(&self) {
-        // Fails only if nothing was linked.
-        let _ = command(&self.file, uapi::pcm::UNLINK);
-    }
-
     fn prepare(&self) -> Result<(), Errno> {
         command(&self.file, uapi::pcm::PREPARE)
     }
@@ -345,10 +340,6 @@ impl Pcm for RealPcm {
 
     fn halt(&self) -> Result<(), Errno> {
         command(&self.file, uapi::pcm::DROP)
-    }
-
-    fn resume(&self) -> Result<(), Errno> {
-        command(&self.file, uapi::pcm::RESUME)
     }
 
     fn status(&self, fresh: bool) -> Result<MmapStatus, Errno> {
@@ -364,6 +355,12 @@ impl Pcm for RealPcm {
                 self.sync(hwsync | uapi::sync_flag::APPL | uapi::sync_flag::AVAIL_MIN, 0)
             }
         }
+    }
+
+    fn full_status(&self) -> Result<uapi::Status, Errno> {
+        let mut status = uapi::Status::default();
+        request(&self.file, uapi::pcm::STATUS_EXT, &mut status)?;
+        Ok(status)
     }
 
     fn publish(&self, appl_ptr: u64) -> Result<(), Errno> {

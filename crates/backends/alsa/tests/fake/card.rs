@@ -3,6 +3,7 @@
 
 use barewire_alsa::kernel::{Errno, Holder, MixerElement, errno};
 use barewire_alsa::uapi::{HwParams, Interval, interval, mask};
+use barewire_types::Ns;
 
 /// The kernel's numbers of formats.
 pub(crate) const S16: u32 = 2;
@@ -48,6 +49,13 @@ pub(crate) struct Hardware {
     pub(crate) lies_about_period: Option<u32>,
     /// Time stamps: none on old kernels.
     pub(crate) has_time: bool,
+    /// As USB: what was written is packed at once, all but a frame, and the position says so; what is not there in time is
+    /// a gap of which the kernel says nothing.
+    pub(crate) packs_ahead: bool,
+    /// From the start until the first frame moves.
+    pub(crate) start_lag_ns: Ns,
+    /// Frames between the wire and the converter, of which nobody tells.
+    pub(crate) hidden_frames: u32,
 }
 
 impl Default for Hardware {
@@ -68,6 +76,9 @@ impl Default for Hardware {
             refuses_map: false,
             lies_about_period: None,
             has_time: true,
+            packs_ahead: false,
+            start_lag_ns: 0,
+            hidden_frames: 0,
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::card::{Hardware, Setup};
 use super::{State, World};
 use barewire_alsa::kernel::{Errno, Pcm, Ring, errno};
-use barewire_alsa::uapi::{HwParams, MmapStatus, PLAYBACK, SwParams, Timespec, state};
+use barewire_alsa::uapi::{HwParams, MmapStatus, PLAYBACK, Status, SwParams, Timespec, state};
 use barewire_rt::{LentMemory, System};
 use barewire_types::Ns;
 use std::sync::Arc;
@@ -21,6 +21,8 @@ pub(crate) struct Line {
     ring: Option<Arc<LentMemory>>,
     software: Option<SwParams>,
     started_ns: Ns,
+    /// The same, gaps not taken into account.
+    begun_ns: Ns,
     /// Frames that the hardware has moved since it was prepared.
     moved: u64,
     /// As the kernel tells it.
@@ -82,8 +84,11 @@ impl Line {
         if !self.is_running() {
             return;
         }
-        let (setup, to) = (self.setup(), self.frames_at(now));
+        let (setup, mut to) = (self.setup(), self.frames_at(now));
         let ring = self.ring.clone().unwrap();
+        let is_short = self.hardware.packs_ahead && to > self.appl_ptr;
+        let gap = if is_short { to - self.appl_ptr } else { 0 };
+        to -= gap;
         for frame in self.moved..to {
             for channel in 0..setup.channels {
                 let sample = ring.plane(0).wrapping_add(setup.place(frame, channel));
@@ -92,6 +97,18 @@ impl Line {
             }
         }
         self.moved = self.moved.max(to);
+        if gap > 0 {
+            self.heard.extend(vec![0; gap as usize * setup.frame_bytes()]);
+            self.started_ns +=
+                u64::try_from(u128::from(gap) * 1_000_000_000_000_000 / self.speed()).unwrap();
+        }
+    }
+
+    /// Frames that `other` was moved by when this line began.
+    fn behind(&self, other: &Self) -> i64 {
+        let later = i128::from(self.begun_ns) - i128::from(other.begun_ns);
+        let frames = later * i128::try_from(self.speed()).unwrap();
+        i64::try_from(frames.div_euclid(1_000_000_000_000_000)).unwrap()
     }
 
     /// Captures what `other` played, `fifo` frames of both ago; silence before.
@@ -101,11 +118,14 @@ impl Line {
         }
         let (setup, to) = (self.setup(), self.frames_at(now));
         let ring = self.ring.clone().unwrap();
-        let delay = u64::from(self.hardware.fifo_frames + other.hardware.fifo_frames);
+        let delay = |hardware: &Hardware| u64::from(hardware.fifo_frames + hardware.hidden_frames);
+        let delay = delay(&self.hardware) + delay(&other.hardware);
         let bytes = setup.frame_bytes();
         let is_looped = other.setup.is_some_and(|other| other.frame_bytes() == bytes);
+        let behind = if is_looped { self.behind(other) } else { 0 };
         for frame in self.moved..to {
-            let source = frame.checked_sub(delay).filter(|_| is_looped);
+            let at = frame.checked_add_signed(behind);
+            let source = at.and_then(|at| at.checked_sub(delay)).filter(|_| is_looped);
             let heard = source.and_then(|n| {
                 let begin = usize::try_from(n + other.run_begin_frames).unwrap() * bytes;
                 other.heard.get(begin..begin + bytes)
@@ -147,14 +167,18 @@ impl Line {
     fn update(&mut self, now: Ns) -> bool {
         let setup = self.setup();
         let before = self.hw_ptr;
-        self.hw_ptr = if self.hardware.is_batch {
+        self.hw_ptr = if self.hardware.packs_ahead && self.direction == PLAYBACK {
+            self.appl_ptr.saturating_sub(1)
+        } else if self.hardware.is_batch {
             self.moved - self.moved % u64::from(setup.period_frames)
         } else {
             self.moved
         };
         self.hw_ptr_ns = now;
         let software = self.software.unwrap();
-        if self.direction == PLAYBACK && software.silence_size > 0 {
+        // What is packed ahead was copied, and may be silenced only once the bus has had it.
+        let may_silence = software.silence_size > 0 && !self.hardware.packs_ahead;
+        if self.direction == PLAYBACK && may_silence {
             let ring = self.ring.clone().unwrap();
             let from = before.max((self.hw_ptr).saturating_sub(u64::from(setup.ring_frames)));
             for (frame, channel) in
@@ -220,8 +244,28 @@ impl Line {
 
     fn start(&mut self, now: Ns) {
         self.state = state::RUNNING;
-        (self.started_ns, self.hw_ptr_ns) = (now, now);
+        let begin = now + self.hardware.start_lag_ns;
+        (self.started_ns, self.begun_ns, self.hw_ptr_ns) = (begin, begin, now);
         self.run_begin_frames = (self.heard.len() / self.setup().frame_bytes()) as u64;
+    }
+
+    /// Frames until what was written last sounds.
+    fn delay(&self) -> i64 {
+        let moved = self.moved - self.moved % u64::from(self.hardware.step_frames);
+        let ahead = i64::try_from(self.appl_ptr).unwrap() - i64::try_from(moved).unwrap();
+        if self.direction == PLAYBACK { ahead } else { -ahead }
+    }
+
+    fn fully_told(&self) -> Status {
+        let told = self.told();
+        Status {
+            state: told.state,
+            tstamp: told.tstamp,
+            appl_ptr: self.appl_ptr,
+            hw_ptr: told.hw_ptr,
+            delay: self.delay(),
+            ..Status::default()
+        }
     }
 
     fn told(&self) -> MmapStatus {
@@ -318,10 +362,6 @@ impl Pcm for FakePcm {
         Ok(())
     }
 
-    fn unlink(&self) {
-        self.with(|line, _| line.is_linked = false);
-    }
-
     fn prepare(&self) -> Result<(), Errno> {
         let mut state = self.world.now();
         for line in state.group(self.line) {
@@ -354,10 +394,6 @@ impl Pcm for FakePcm {
         Ok(())
     }
 
-    fn resume(&self) -> Result<(), Errno> {
-        Err(errno::ENXIO)
-    }
-
     fn status(&self, fresh: bool) -> Result<MmapStatus, Errno> {
         let mut state = self.world.now();
         let (line, now) = (self.line, self.world.system.now_ns());
@@ -380,6 +416,15 @@ impl Pcm for FakePcm {
             }
         }
         Ok(state.lines[line].told())
+    }
+
+    fn full_status(&self) -> Result<Status, Errno> {
+        // The kernel's STATUS tells an xrun or a suspend in the state, and is no error.
+        match self.status(true) {
+            Ok(_) | Err(errno::EPIPE | errno::ESTRPIPE) => {}
+            Err(code) => return Err(code),
+        }
+        Ok(self.with(|line, _| line.fully_told()))
     }
 
     fn publish(&self, appl_ptr: u64) -> Result<(), Errno> {
