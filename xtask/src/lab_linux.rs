@@ -31,6 +31,10 @@ impl Task {
         }
     }
 
+    fn is_long(&self) -> bool {
+        matches!(self, Self::Trial(trial) if trial.is_long)
+    }
+
     fn run(&self, guest: &guest::Guest, folder: &Path) -> Result<String> {
         match self {
             Self::Card(card) => cards::play(guest, folder, card),
@@ -39,9 +43,9 @@ impl Task {
     }
 }
 
-/// Runs the lab, or those machines of it whose name begins with `only`. What cannot be run here is said, and is a failure
-/// if `strict`.
-pub(crate) fn run(root: &Path, strict: bool, only: &str) -> Result<()> {
+/// Runs the lab, or those machines of it whose name begins with `only`; what takes many minutes only by its whole name, or if
+/// `long`. What cannot be run here is said, and is a failure if `strict`.
+pub(crate) fn run(root: &Path, strict: bool, long: bool, only: &str) -> Result<()> {
     let missing = install::missing_of(&install::LAB_TOOLS);
     if !missing.is_empty() {
         for tool in &missing {
@@ -67,6 +71,14 @@ pub(crate) fn run(root: &Path, strict: bool, only: &str) -> Result<()> {
         .chain(cards::CARDS.iter().map(Task::Card))
         .filter(|task| task.name().starts_with(only))
         .collect();
+    if tasks.is_empty() {
+        bail!("no machine's name begins with \"{only}\"");
+    }
+    let is_wanted = |task: &Task| long || !task.is_long() || task.name() == only;
+    for task in tasks.iter().filter(|task| !is_wanted(task)) {
+        println!("{:<12} left out: `cargo xtask hardware --long` runs it", task.name());
+    }
+    let tasks: Vec<Task> = tasks.into_iter().filter(is_wanted).collect();
     let failures = all(&tasks, &guest, &folder);
     if failures > 0 {
         bail!("{failures} machines failed; their words are in {}", folder.display());

@@ -35,6 +35,9 @@ enum Action {
         /// What cannot be run here is a failure.
         #[arg(long)]
         ci: bool,
+        /// Also what takes many minutes.
+        #[arg(long)]
+        long: bool,
         /// Only the machines whose names begin so.
         #[arg(default_value = "")]
         only: String,
@@ -78,8 +81,8 @@ fn main() -> Result<()> {
     match Command::parse().action {
         Action::Test { ci } => run::test(&root, ci || std::env::var_os("CI").is_some()),
         Action::Tidy => tidy::run(&root),
-        Action::Hardware { ci, only } => {
-            lab_linux::run(&root, ci || std::env::var_os("CI").is_some(), &only)
+        Action::Hardware { ci, long, only } => {
+            lab_linux::run(&root, ci || std::env::var_os("CI").is_some(), long, &only)
         }
         Action::Windows(options) => {
             let strict = options.ci || std::env::var_os("CI").is_some();

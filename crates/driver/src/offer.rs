@@ -4,7 +4,7 @@ use crate::config::{BlockSizes, Config};
 use crate::detours::{self, Detour};
 use crate::rate::Rates;
 use barewire_abi::{AsioError, AsioResult, BufferSize, Code, SampleType};
-use barewire_device::{Backend, Caps, DeviceInfo, Mode};
+use barewire_device::{Backend, Caps, DeviceInfo, Mode, NoteKind};
 use barewire_settings::DeviceChoice;
 use barewire_types::{Encoding, Error, MAX_CHANNELS, SampleFormat};
 use std::sync::Arc;
@@ -60,6 +60,14 @@ impl Offer {
     /// Chooses a device and describes it to hosts.
     pub(crate) fn new(backends: &[Arc<dyn Backend>], config: &Config) -> AsioResult<Self> {
         let Choice { backend, device, reason } = choose(backends, config)?;
+        if config.output != DeviceChoice::None && device.playback.is_none() {
+            if let Some(note) = device.notes.iter().find(|note| note.kind == NoteKind::Held) {
+                return Err(refuse(format!(
+                    "{}: {}; end that program, or choose another device",
+                    device.name, note.text
+                )));
+            }
+        }
         let (backend, device, detours, reason) =
             detours::weigh(backends, config, backend, device, reason);
         let follower = follower(backends, config, &device)?;

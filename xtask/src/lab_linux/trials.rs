@@ -9,6 +9,8 @@ use std::path::Path;
 /// A machine and what it has to say.
 pub(crate) struct Trial {
     pub(crate) name: &'static str,
+    /// It takes many minutes: run when asked for by its name or by `--long`.
+    pub(crate) is_long: bool,
     /// Shell commands behind those of [`BEGIN`].
     script: &'static str,
     /// How many lines begin with `OK`.
@@ -42,6 +44,7 @@ says() { if grep -q \"$2\" $1; then echo \"OK says $2\"; else echo \"BAD says no
 pub(crate) const TRIALS: [Trial; 8] = [
     Trial {
         name: "usb-xruns",
+        is_long: true,
         script: "plug --ppm 150
 on-hardware duplex alsa:Interface,0 48000 256 100 xruns=500 tolerance=6
 grep -c gap /tmp/usb.log
@@ -51,6 +54,7 @@ grep -c gap /tmp/usb.log
     },
     Trial {
         name: "usb-unplug",
+        is_long: true,
         // What was on its way at the unplugging is lost; from the return on not a frame.
         script: "plug --record /tmp/run
 files=; for n in $(seq 140); do files=\"$files /r48000.wav\"; done
@@ -66,6 +70,7 @@ for run in /tmp/run/*; do on-hardware rest /r48000.wav $run; done
     },
     Trial {
         name: "usb-duplex",
+        is_long: false,
         script: "plug --ppm -120
 on-hardware duplex alsa:Interface,0 48000 64 60 tolerance=6
 on-hardware duplex alsa:Interface,0 48000 64 2 tolerance=6 channels=8
@@ -81,6 +86,7 @@ grep gap /tmp/usb.log && echo BAD gaps; cat /tmp/usb.log
     },
     Trial {
         name: "aloop-xruns",
+        is_long: true,
         script: "loop
 on-hardware duplex alsa:Loopback,0 48000 64 300 xruns=500 capture=alsa:Loopback,1 clock=alsa:Dummy,0 tolerance=4096
 ",
@@ -89,6 +95,7 @@ on-hardware duplex alsa:Loopback,0 48000 64 300 xruns=500 capture=alsa:Loopback,
     },
     Trial {
         name: "aloop",
+        is_long: false,
         script: "loop
 on-hardware duplex alsa:Loopback,0 48000 64 60 capture=alsa:Loopback,1 clock=alsa:Dummy,0
 on-hardware contract alsa:Loopback,0 48000 64 clock=alsa:Dummy,0 sides=playback
@@ -98,6 +105,7 @@ on-hardware contract alsa:Loopback,0 48000 64 clock=alsa:Dummy,0 sides=playback
     },
     Trial {
         name: "usb-contract",
+        is_long: false,
         script: "on-hardware contract alsa:Interface,0 48000 64 record=/tmp/run plug=chrt,-f,80,usb-audio,--record,/tmp/run
 ",
         oks: 1,
@@ -105,6 +113,7 @@ on-hardware contract alsa:Loopback,0 48000 64 clock=alsa:Dummy,0 sides=playback
     },
     Trial {
         name: "usb-verify",
+        is_long: false,
         script: "plug
 for f in int16 int24 int32; do
     barewire --device alsa:Interface,0 --block 64 --set output.format=\\\"$f\\\" --set input.format=\\\"$f\\\" --set output.channels=2 --set input.channels=2 verify --frames 4800 >/tmp/log 2>&1
@@ -123,6 +132,7 @@ cat /tmp/usb.log
     },
     Trial {
         name: "usb-play",
+        is_long: false,
         script: "plug --record /tmp/run --volume -6
 barewire devices
 barewire play /r44100.wav /r48000.wav /r96000.wav /r192000.wav /r384000.wav >/tmp/play.log 2>/tmp/play.err
