@@ -124,7 +124,7 @@ cat /tmp/log; says /tmp/log 'measured:  exact'; says /tmp/log '8 channels'
 barewire --device alsa:Interface,0 --block 64 latency
 barewire play /r48000.wav /r48000.wav /r48000.wav /r48000.wav >/dev/null 2>&1 & sleep 0.5
 barewire --device alsa:Interface,0 play /r48000.wav >/tmp/log 2>&1 </dev/null; cat /tmp/log
-says /tmp/log 'held by barewire (process'
+says /tmp/log 'held by barewire'
 cat /tmp/usb.log
 ",
         oks: 6,
