@@ -56,17 +56,23 @@ fn refuse(text: impl Into<String>) -> AsioError {
     AsioError::new(Code::NOT_PRESENT, text.into())
 }
 
+/// Who holds the outputs that are wanted, in a sentence, if the device can't be asked for them for that reason.
+fn holder_of_outputs<'a>(config: &Config, device: &'a DeviceInfo) -> Option<&'a str> {
+    if config.output == DeviceChoice::None || device.playback.is_some() {
+        return None;
+    }
+    let note = device.notes.iter().find(|note| note.kind == NoteKind::Held)?;
+    Some(&note.text)
+}
+
 impl Offer {
     /// Chooses a device and describes it to hosts.
     pub(crate) fn new(backends: &[Arc<dyn Backend>], config: &Config) -> AsioResult<Self> {
         let Choice { backend, device, reason } = choose(backends, config)?;
-        if config.output != DeviceChoice::None && device.playback.is_none() {
-            if let Some(note) = device.notes.iter().find(|note| note.kind == NoteKind::Held) {
-                return Err(refuse(format!(
-                    "{}: {}; end that program, or choose another device",
-                    device.name, note.text
-                )));
-            }
+        if let Some(holder) = holder_of_outputs(config, &device) {
+            let text =
+                format!("{}: {holder}; end that program, or choose another device", device.name);
+            return Err(refuse(text));
         }
         let (backend, device, detours, reason) =
             detours::weigh(backends, config, backend, device, reason);
