@@ -80,16 +80,21 @@ pub(crate) fn play(guest: &Guest, folder: &Path, card: &Card) -> Result<String> 
     let _ = std::fs::remove_file(&heard);
     let machine = Machine {
         name: card.name,
-        shift: 3,
+        // 500 million instructions a second. At a quarter and at half of that, some runs at 64 frames had a block too late.
+        shift: 1,
         devices: card.devices,
         script: &script,
         patience: 180,
     };
     let words = machine.run(guest, folder, &heard)?;
     let blocks = format!("in blocks of {}", card.block_frames);
-    for wanted in ["PLAYED", "integrity: exact", "0 xruns, 0 late", &blocks] {
-        if !words.contains(wanted) {
-            bail!("the guest did not say \"{wanted}\"");
+    if !words.contains("PLAYED") {
+        bail!("the guest did not play to the end");
+    }
+    // Once for the music and once for the silence behind it.
+    for wanted in ["integrity: exact", "  0 xruns, 0 late", &blocks] {
+        if words.matches(wanted).count() != 2 {
+            bail!("the guest did not say \"{wanted}\" twice");
         }
     }
     let warnings = words.matches("for bit-perfect playing").count();
