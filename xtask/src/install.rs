@@ -41,7 +41,7 @@ pub(crate) const LAB_TOOLS: [Tool; 6] = [
 ];
 
 /// What the Windows lab needs.
-pub(crate) const WINDOWS_TOOLS: [Tool; 7] = [
+pub(crate) const WINDOWS_TOOLS: [Tool; 8] = [
     Tool {
         program: "x86_64-w64-mingw32-gcc",
         package: "gcc-mingw-w64-x86-64-win32",
@@ -55,6 +55,7 @@ pub(crate) const WINDOWS_TOOLS: [Tool; 7] = [
     Tool { program: "wine-stable", package: "wine", reason: "the Windows lab" },
     Tool { program: "/usr/lib/wine/wine64", package: "wine64", reason: "the Windows lab" },
     Tool { program: "pulseaudio", package: "pulseaudio", reason: "the Windows lab" },
+    Tool { program: "parec", package: "pulseaudio-utils", reason: "the Windows lab" },
     Tool { program: "debootstrap", package: "debootstrap", reason: "32-bit programs of Windows" },
     Tool { program: "unshare", package: "util-linux", reason: "32-bit programs of Windows" },
 ];

@@ -30,6 +30,9 @@ pub(crate) struct Options {
     /// Only programs of 64 or 32 bits.
     #[arg(long)]
     bits: Option<Bits>,
+    /// Everything at its full length: ten minutes of sound by every way.
+    #[arg(long)]
+    long: bool,
     /// Only exercises whose names contain one of these words.
     words: Vec<String>,
 }
@@ -64,7 +67,12 @@ pub(crate) fn run(root: &Path, options: &Options, strict: bool) -> Result<()> {
         };
         for exercise in exercises::ALL.iter().filter(|exercise| wanted(exercise.name)) {
             let begin = Instant::now();
-            let outcome = Lab::new(root, bits).and_then(|lab| (exercise.run)(&lab));
+            let run = || {
+                let mut lab = Lab::new(root, bits)?;
+                lab.is_long = options.long;
+                (exercise.run)(&lab)
+            };
+            let outcome = if exercise.is_timed { processes::in_real_time(run) } else { run() };
             let seconds = begin.elapsed().as_secs_f64();
             match outcome {
                 Ok(words) => println!("{bits} {:<24} ok, {words} ({seconds:.0} s)", exercise.name),

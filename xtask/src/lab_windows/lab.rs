@@ -77,6 +77,8 @@ pub(crate) struct Lab {
     pub(crate) prefix: Prefix,
     /// The sound server of this exercise.
     pub(crate) pulse: Pulse,
+    /// Whether there is time for everything at its full length.
+    pub(crate) is_long: bool,
     wine: Wine,
 }
 
@@ -93,7 +95,7 @@ impl Lab {
         let pulse = Pulse::start()?;
         wine.boot(&prefix, &pulse)?;
         let built = built(root, bits);
-        Ok(Self { bits, root: root.to_owned(), built, prefix, pulse, wine })
+        Ok(Self { bits, root: root.to_owned(), built, prefix, pulse, is_long: false, wine })
     }
 
     /// Runs a program, at most until `deadline`, with more in its environment.

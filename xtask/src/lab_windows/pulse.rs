@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Pulse {
     folder: PathBuf,
     server: Child,
+    /// Records from the source and throws it away. PulseAudio 16 does not read the pipe of a source that nobody records from:
+    /// what has piled up would come at once when somebody does, more than a client's buffer holds, and be lost.
+    listener: Option<Child>,
     /// What is being recorded of the sink; nothing is kept while nobody wants it.
     heard: Arc<Mutex<Option<Vec<u8>>>>,
     /// Where it is written too.
@@ -42,7 +45,7 @@ impl Pulse {
         fs::create_dir_all(folder.join("state"))?;
         let place = folder.display();
         let daemon = format!(
-            "default-sample-rate = {RATE_HZ}\nalternate-sample-rate = {RATE_HZ}\ndefault-sample-format = s32le\nresample-method = trivial\nflat-volumes = no\nenable-memfd = no\nrealtime-scheduling = no\nhigh-priority = no\nexit-idle-time = -1\n"
+            "default-sample-rate = {RATE_HZ}\nalternate-sample-rate = {RATE_HZ}\ndefault-sample-format = s32le\nresample-method = trivial\nflat-volumes = no\nenable-memfd = no\nrealtime-scheduling = yes\nrealtime-priority = 5\nhigh-priority = no\nexit-idle-time = -1\n"
         );
         let shape = format!("rate={RATE_HZ} format=s32le channels=2");
         let script = format!(
@@ -60,8 +63,13 @@ impl Pulse {
         command.env("PULSE_CONFIG", folder.join("daemon.conf"));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let server = command.spawn().context("pulseaudio")?;
-        let mut own = Self { folder, server, heard: Arc::default(), kept: Arc::default() };
+        let (heard, kept) = (Arc::default(), Arc::default());
+        let mut own = Self { folder, server, listener: None, heard, kept };
         own.await_socket()?;
+        let mut listener = Command::new("parec");
+        listener.args(["--device=source", "--raw"]).env("PULSE_SERVER", own.server());
+        listener.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        own.listener = Some(listener.spawn().context("parec")?);
         let sink = File::open(own.folder.join("sink"))?;
         let (heard, kept) = (own.heard.clone(), own.kept.clone());
         // Ends with the server, which holds the other end of the pipe.
@@ -103,15 +111,14 @@ impl Pulse {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
     }
 
-    /// Has the source say this: stereo frames of 32-bit integers. Returns when all of it is in the pipe.
+    /// The pipe into the source, for stereo frames of 32-bit integers. Whoever writes into it stands still while it is full, at
+    /// the longest until the server ends: it belongs into a thread that nobody waits for without a deadline.
     ///
     /// # Errors
     /// If the pipe is not there.
-    #[allow(dead_code, reason = "for exercises")]
-    pub(crate) fn say(&self, frames: &[u8]) -> Result<()> {
-        let mut pipe = OpenOptions::new().write(true).open(self.folder.join("source"))?;
-        pipe.write_all(frames)?;
-        Ok(())
+    pub(crate) fn mouth(&self) -> Result<File> {
+        let pipe = OpenOptions::new().write(true).open(self.folder.join("source"));
+        pipe.context("the source's pipe")
     }
 }
 
@@ -135,9 +142,11 @@ fn drain(mut pipe: File, heard: &Mutex<Option<Vec<u8>>>, kept: &Mutex<Option<Fil
 
 impl Drop for Pulse {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.server.kill();
-        let _ = processes::wait(&mut self.server, PATIENCE);
+        for child in [Some(&mut self.server), self.listener.as_mut()].into_iter().flatten() {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = processes::wait(child, PATIENCE);
+        }
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

@@ -93,15 +93,16 @@ impl MmeStream {
         self.run.used_frames += frames;
         while self.run.used_frames >= period {
             self.run.used_frames -= period;
-            self.run.is_dry |= self.run.running && self.has_nothing();
             if let Err(code) = self.wave.queue(self.packet(self.run.queued)) {
                 self.run.lost = Some(loss(code));
             }
+            // Behind the call: winmm takes nothing while it moves what the mixer has for it, and may run dry in that time.
+            self.run.is_dry |= self.run.running && self.has_nothing();
             self.run.queued += 1;
         }
     }
 
-    /// Whether the device has no packet of ours: all that were queued have come back.
+    /// Whether the device has no packet of ours but what is being queued: all others have come back.
     fn has_nothing(&self) -> bool {
         let mut queued = self.run.taken..self.run.queued;
         queued.all(|n| self.wave.returned(self.packet(n)).is_some())

@@ -103,6 +103,24 @@ fn what_is_captured_is_what_the_device_heard_however_packets_come_back() {
 }
 
 #[test]
+fn frames_that_get_lost_while_a_packet_is_queued_are_counted() {
+    // The queue lasts 40 ms: what is shorter loses nothing, what is longer runs dry.
+    for ns in [5_000_000, 45_000_000, 100_000_000] {
+        let fault = Some(Fault::Slow { from: 9600, ns });
+        let (world, mut stream) = started(&Model { fault, ..microphone() });
+        let (mut place, mut missed) = (0, 0);
+        for _ in 0..100 {
+            let frames = u64::from(period(&world, &mut *stream).missed_frames);
+            let bytes = read(&mut *stream);
+            let expected: Vec<u8> = (place..place + bytes.len() as u64).map(sung).collect();
+            assert!(missed + frames > 0 || bytes == expected, "{ns}: lost and not told");
+            (place, missed) = (place + bytes.len() as u64, missed + frames);
+        }
+        assert_eq!(missed > 0, ns > 40_000_000, "{ns}: {missed} missed");
+    }
+}
+
+#[test]
 fn a_queued_packet_is_never_touched() {
     let (world, mut stream) = started(&Model { quantum_frames: 1, ..Model::default() });
     for n in 0..200_u32 {

@@ -1,5 +1,5 @@
 //! Kernel streaming on a simulated card: a driver of ours in Wine's driver process (`labs/ks-driver`), below the backend as it
-//! is shipped. Contract, faults, and ten minutes of random sound by every way, in simulated time; without the card: none.
+//! is shipped. Contract, faults, and minutes of random sound by every way (`--long`: ten), in simulated time; without the card: none.
 
 use super::super::cache;
 use super::super::lab::{Bits, Lab};
@@ -16,6 +16,9 @@ const PROGRAMS: [&str; 3] = ["contract", "faults", "lockstep"];
 const PATIENCE: Duration = Duration::from_secs(900);
 /// How long listing devices may take where there are none.
 const AT_ONCE: Duration = Duration::from_secs(20);
+/// Minutes of sound by every way.
+const LONG_MINUTES: &str = "10";
+const SHORT_MINUTES: &str = "1";
 const BUILD: Duration = Duration::from_secs(1800);
 
 /// See the module.
@@ -90,7 +93,8 @@ fn programs(lab: &Lab, folder: &Path) -> Result<String> {
     processes::well(command.arg(lab.bits.target()), BUILD)?;
     let library = lab.built.join("barewire_ks_driver.dll");
     fs::copy(library, folder.join("ksuser.dll"))?;
-    let mut words = Vec::new();
+    let minutes = if lab.is_long { LONG_MINUTES } else { SHORT_MINUTES };
+    let mut words = vec![format!("{minutes} minutes by each of six ways")];
     for name in PROGRAMS {
         let program = folder.join(format!("{name}.exe"));
         fs::copy(build_test(lab, name)?, &program)?;
@@ -99,7 +103,7 @@ fn programs(lab: &Lab, folder: &Path) -> Result<String> {
         let said = lab.run_well(
             &program,
             &["--test-threads=1"],
-            &[("WINEDLLOVERRIDES", overrides)],
+            &[("WINEDLLOVERRIDES", overrides), ("BAREWIRE_MINUTES", minutes)],
             PATIENCE,
         )?;
         let passed = said.lines().find_map(|line| line.strip_prefix("test result: ok. "));

@@ -4,15 +4,23 @@
 
 use crate::lab_windows::build;
 use crate::lab_windows::lab::Lab;
+use crate::lab_windows::processes;
 use crate::lab_windows::pulse::{FRAME_BYTES, RATE_HZ};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// A quiet machine needs half a minute; attempts on a busy one many times that.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How often the source is given something to say.
+const STEP: Duration = Duration::from_millis(5);
+/// How long the source may take to fall silent.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 pub(super) fn mme(lab: &Lab) -> Result<String> {
     run(lab, "barewire-mme")
@@ -29,19 +37,11 @@ fn run(lab: &Lab, package: &str) -> Result<String> {
     lab.pulse.keep_in(File::create(&sink)?);
     let places = (lab.windows_path(&sink), lab.windows_path(&tune));
     let environment = [("BAREWIRE_SINK", places.0.as_str()), ("BAREWIRE_TUNE", places.1.as_str())];
-    let is_over = AtomicBool::new(false);
-    let said = std::thread::scope(|scope| {
-        let singer = scope.spawn(|| sing(lab, &tune, &is_over));
-        let arguments = ["--test-threads=1", "--nocapture"];
-        let said = lab.run_well(&program, &arguments, &environment, PATIENCE);
-        is_over.store(true, Ordering::Release);
-        let sung = singer.join();
-        let said = said?;
-        match sung {
-            Ok(sung) => sung.map(|()| said),
-            Err(_) => bail!("the source's thread panicked"),
-        }
-    })?;
+    let singer = Singer::new(lab.pulse.mouth()?, tune);
+    let said = lab.run_well(&program, &["--test-threads=1", "--nocapture"], &environment, PATIENCE);
+    let sung = singer.end();
+    let said = said?;
+    sung?;
     let exact = said.lines().filter(|line| line.contains("frames exact")).count();
     if exact == 0 || said.contains("SKIPPED") {
         bail!("nothing was compared:\n{said}");
@@ -50,8 +50,34 @@ fn run(lab: &Lab, package: &str) -> Result<String> {
 }
 
 /// Says the tune over and over, at the rate of the wire, as soon as the program has written it down.
-fn sing(lab: &Lab, tune: &Path, is_over: &AtomicBool) -> Result<()> {
-    const STEP: Duration = Duration::from_millis(5);
+struct Singer {
+    is_over: Arc<AtomicBool>,
+    thread: JoinHandle<Result<()>>,
+}
+
+impl Singer {
+    fn new(mouth: File, tune: PathBuf) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let told = is_over.clone();
+        let thread = std::thread::spawn(move || sing(mouth, &tune, &told));
+        Self { is_over, thread }
+    }
+
+    /// Ends it, and says whether it went wrong. A full pipe that nobody reads any more holds it until the server ends.
+    fn end(self) -> Result<()> {
+        self.is_over.store(true, Ordering::Release);
+        let end = Instant::now() + FAREWELL;
+        while !self.thread.is_finished() {
+            if Instant::now() >= end {
+                return Ok(());
+            }
+            std::thread::sleep(STEP);
+        }
+        self.thread.join().unwrap_or_else(|_| bail!("the source's thread panicked"))
+    }
+}
+
+fn sing(mut mouth: File, tune: &Path, is_over: &AtomicBool) -> Result<()> {
     let mut frames = Vec::new();
     while frames.is_empty() && !is_over.load(Ordering::Acquire) {
         std::thread::sleep(STEP);
@@ -65,7 +91,7 @@ fn sing(lab: &Lab, tune: &Path, is_over: &AtomicBool) -> Result<()> {
         let due = usize::try_from(due)?;
         let at = sung % (frames.len() / FRAME_BYTES).max(1);
         let count = (due - sung).min(frames.len() / FRAME_BYTES - at);
-        lab.pulse.say(&frames[at * FRAME_BYTES..(at + count) * FRAME_BYTES])?;
+        mouth.write_all(&frames[at * FRAME_BYTES..(at + count) * FRAME_BYTES])?;
         sung += count;
         std::thread::sleep(STEP);
     }
@@ -77,7 +103,7 @@ fn program(lab: &Lab, package: &str) -> Result<PathBuf> {
     let mut command = build::cargo(&lab.root, lab.bits)?;
     command.args(["test", "--quiet", "--no-run", "--message-format=json", "--target"]);
     command.args([lab.bits.target(), "-p", package, "--test", "on_windows"]);
-    let output = command.output().context("cargo")?;
+    let output = processes::in_everyday_time(&command).output().context("cargo")?;
     if !output.status.success() {
         bail!("{package}: {}", String::from_utf8_lossy(&output.stderr));
     }

@@ -7,6 +7,7 @@ use barewire_mme::waves::{Code, Direction, Ready, Wave, WaveDevice, WaveFormat, 
 use barewire_rt::{Gate, SimulatedSystem, System, Waker, Woken};
 use barewire_types::{Ns, RateHz, SampleFormat};
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What goes wrong, and when.
@@ -20,6 +21,8 @@ pub(crate) enum Fault {
     Spurious,
     /// Queueing is refused from this frame on.
     Refuse { from: u64, code: Code },
+    /// Queueing takes so long, once, from this frame on.
+    Slow { from: u64, ns: Ns },
 }
 
 /// A device as it is.
@@ -355,12 +358,31 @@ struct FakeWave {
     gate: Arc<Gate>,
 }
 
+impl FakeWave {
+    /// Lets the time pass that queueing takes.
+    fn dawdle(&self) {
+        let until = {
+            let mut state = self.world.now();
+            let line = state.line(self.index);
+            match line.model.fault {
+                Some(Fault::Slow { from, ns }) if line.moved >= from => {
+                    line.model.fault = None;
+                    self.world.system.now_ns() + ns
+                }
+                _ => return,
+            }
+        };
+        self.world.system.sleep(&AtomicU32::new(0), 0, until);
+    }
+}
+
 impl Wave for FakeWave {
     fn base(&self) -> *mut u8 {
         self.memory.1 as *mut u8
     }
 
     fn queue(&mut self, packet: u32) -> Result<(), Code> {
+        self.dawdle();
         let now = self.world.system.now_ns();
         let mut state = self.world.now();
         if !state.models[self.index].1 {
