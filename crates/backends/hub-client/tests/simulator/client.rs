@@ -45,7 +45,7 @@ pub enum Manner {
     Scribble,
 }
 
-fn nap(system: &dyn System, length_ns: Ns) {
+pub fn nap(system: &dyn System, length_ns: Ns) {
     system.await_word(&AtomicU32::new(0), 0, system.now_ns() + length_ns);
 }
 
@@ -54,7 +54,7 @@ pub fn who(number: u32) -> Who {
     Who { program: format!("{word} {number}"), process: number }
 }
 
-fn admit(world: &World, number: u32) -> Option<(Admission, usize)> {
+pub fn admit(world: &World, number: u32) -> Option<(Admission, usize)> {
     let wish =
         Wish { rate_hz: 48_000, period_frames: world.block_frames, captures: true, plays: true };
     let admission = world.hub.attach(&who(number), &wish).ok()?;
@@ -62,7 +62,7 @@ fn admit(world: &World, number: u32) -> Option<(Admission, usize)> {
     Some((admission, opening))
 }
 
-fn stream(world: &World, admission: Admission) -> HubStream {
+pub fn stream(world: &World, admission: Admission) -> HubStream {
     let (hub, client) = (world.hub.clone(), admission.attached.client);
     let Admission { attached, blocks } = admission;
     let parts = Parts { attached, blocks, device: "virtual".to_owned() };
@@ -71,7 +71,7 @@ fn stream(world: &World, admission: Admission) -> HubStream {
 }
 
 /// The device's frame that a block of captured frames begins with, as the counter tells it.
-fn device_frame(stream: &mut HubStream) -> u64 {
+pub fn device_frame(stream: &mut HubStream) -> u64 {
     let area = stream.capture();
     let plane = area.plane(0);
     // SAFETY: the piece that was lent has a first sample.
@@ -82,7 +82,7 @@ fn device_frame(stream: &mut HubStream) -> u64 {
 }
 
 /// Writes a block's samples to one channel; gives them.
-fn fill(stream: &mut HubStream, channel: usize, number: u32, next: &mut u64) -> Vec<i32> {
+pub fn fill(stream: &mut HubStream, channel: usize, number: u32, next: &mut u64) -> Vec<i32> {
     let mut area = stream.playback();
     let frames = area.frames();
     let mut samples = Vec::new();
@@ -102,7 +102,7 @@ fn fill(stream: &mut HubStream, channel: usize, number: u32, next: &mut u64) -> 
     samples
 }
 
-fn due(world: &World, stream: &mut HubStream) -> bool {
+pub fn due(world: &World, stream: &mut HubStream) -> bool {
     let end = world.system.now_ns() + PATIENCE_NS;
     loop {
         match stream.wait(world.system.now_ns() + 1_000_000_000) {

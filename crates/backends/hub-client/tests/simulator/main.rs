@@ -18,7 +18,10 @@
 )]
 
 mod client;
+mod hostile;
+mod late;
 mod reference;
+mod tap;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,16 +43,33 @@ fn number(name: &str) -> Option<u64> {
     text(name)?.parse().ok()
 }
 
+/// A rule that is followed block by block, for a seed.
+type Rule = fn(u64);
+
+const RULES: [(&str, Rule); 3] = [
+    ("who is late three times and comes back", late::follow),
+    ("the tap beside the mix", tap::compare),
+    ("a hub that lies", hostile::run),
+];
+
+fn words(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned()
+}
+
+/// What was wrong with a rule, if anything was.
+fn caught(name: &str, seed: u64, rule: impl FnOnce()) -> Option<String> {
+    let panic = catch_unwind(AssertUnwindSafe(rule)).err()?;
+    Some(format!("seed {seed}, {name}: {}", words(&*panic)))
+}
+
 /// One seed; `Err` with what was wrong.
 fn run(seed: u64, trouble: Trouble) -> Result<Outcome, String> {
     let result = catch_unwind(AssertUnwindSafe(|| world::run(seed, trouble)));
     match result {
         Ok(outcome) if outcome.faults.is_empty() => Ok(outcome),
         Ok(outcome) => Err(outcome.faults.join("; ")),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            Err(text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned())
-        }
+        Err(panic) => Err(words(&*panic)),
     }
 }
 
@@ -128,6 +148,13 @@ fn main() {
             failures.push(format!("{trouble:?} never made anybody late"));
         }
         failures.extend(tally.failures);
+    }
+    for (name, rule) in RULES {
+        let begin = Instant::now();
+        let wrong: Vec<String> =
+            (0..fault_seeds).filter_map(|seed| caught(name, seed, || rule(seed))).collect();
+        println!("{name}: {fault_seeds} seeds, {:.1} s", begin.elapsed().as_secs_f64());
+        failures.extend(wrong);
     }
     for failure in failures.iter().take(20) {
         println!("FAILED {failure}");

@@ -29,7 +29,7 @@ impl Trouble {
 }
 
 #[derive(Clone)]
-pub struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
     pub fn below(&mut self, limit: u64) -> u64 {
@@ -50,6 +50,32 @@ pub struct World {
 }
 
 impl World {
+    /// A hub over the virtual device; whoever is in trouble never leads, save while it is alone.
+    pub fn new(
+        system: Arc<dyn System>,
+        heard: Arc<Heard>,
+        description: Description,
+        block_frames: u32,
+        taps: bool,
+    ) -> Arc<Self> {
+        let options = Options {
+            system: system.clone(),
+            backends: vec![Arc::new(VirtualBackend::new(system.clone(), vec![description]))],
+            wanted: Arc::new(|device| device.is_default),
+            leader: Some("client".to_owned()),
+            taps,
+            most_clients: 16,
+        };
+        let hub = Hub::new(options).unwrap();
+        let (book, joins, complaints) = (Book::default(), AtomicU64::new(0), Mutex::default());
+        Arc::new(Self { system, hub, heard, book, block_frames, joins, complaints })
+    }
+
+    /// What was wrong so far.
+    pub fn complaints(&self) -> Vec<String> {
+        self.complaints.lock().unwrap().clone()
+    }
+
     pub fn period_ns(&self) -> Ns {
         u64::from(self.block_frames) * 1_000_000_000 / 48_000
     }
@@ -69,9 +95,10 @@ pub struct Outcome {
     pub faults: Vec<String>,
 }
 
-const PREFILL_PERIODS: u32 = 2;
+/// The device has so many periods of silence before it runs.
+pub const PREFILL_PERIODS: u32 = 2;
 
-fn device(heard: &Arc<Heard>, random: &mut Random, calm: bool) -> Description {
+pub fn device(heard: &Arc<Heard>, random: &mut Random, calm: bool) -> Description {
     let heard = heard.clone();
     let sink = Sink::Call(Arc::new(move || {
         let heard = heard.clone();
@@ -101,25 +128,7 @@ pub fn run(seed: u64, trouble: Trouble) -> Outcome {
     let heard = Arc::new(Heard::default());
     let block_frames = [16, 32, 48, 64, 128][random.below(5) as usize];
     let description = device(&heard, &mut random, trouble == Trouble::None);
-    let options = Options {
-        system: system.clone(),
-        backends: vec![Arc::new(VirtualBackend::new(system.clone(), vec![description]))],
-        wanted: Arc::new(|device| device.is_default),
-        // Whoever is in trouble never leads, save while it is alone.
-        leader: Some("client".to_owned()),
-        taps: false,
-        most_clients: 16,
-    };
-    let hub = Hub::new(options).unwrap();
-    let world = Arc::new(World {
-        system: system.clone(),
-        hub,
-        heard,
-        book: Book::default(),
-        block_frames,
-        joins: AtomicU64::new(0),
-        complaints: Mutex::default(),
-    });
+    let world = World::new(system.clone(), heard, description, block_frames, false);
     let honest = 1 + random.below(8) as u32;
     for number in 1..=honest {
         let (its, random) = (world.clone(), Random(random.below(1 << 31) << 20 | 1));
@@ -138,7 +147,7 @@ pub fn run(seed: u64, trouble: Trouble) -> Outcome {
         drop(system.spawn("trouble", Role::Helper, body).unwrap());
     }
     let (figures, ended) = watch(&world, &baton);
-    let mut faults = world.complaints.lock().unwrap().clone();
+    let mut faults = world.complaints();
     if !ended {
         faults.push("the world does not end".to_owned());
     }
@@ -149,6 +158,9 @@ pub fn run(seed: u64, trouble: Trouble) -> Outcome {
     faults.extend(wrong);
     if figures.xruns > 0 {
         faults.push(format!("{} xruns", figures.xruns));
+    }
+    if figures.overstay_ns > 0 {
+        faults.push(format!("the hub waited {} ns past a deadline", figures.overstay_ns));
     }
     if figures.honest_lates > 0 {
         faults.push(format!("honest clients were late {} times", figures.honest_lates));
@@ -164,6 +176,7 @@ struct Figures {
     xruns: u64,
     lates: u64,
     honest_lates: u64,
+    overstay_ns: u64,
 }
 
 /// Looks at the hub as its own command does, until all clients have gone.
@@ -173,6 +186,7 @@ fn watch(world: &World, baton: &Arc<BatonSystem>) -> (Figures, bool) {
         let report = world.hub.report();
         figures.xruns = figures.xruns.max(report.xruns);
         figures.lates = figures.lates.max(report.lates);
+        figures.overstay_ns = figures.overstay_ns.max(report.longest_overstay_ns);
         let honest = report.clients.iter().filter(|client| client.who.process != 99);
         figures.honest_lates = figures.honest_lates.max(honest.map(|client| client.lates).sum());
         // The device thread of a hub without clients has ended too.
