@@ -39,10 +39,10 @@ pub(crate) struct Conform {
     /// Seconds that a rule may take.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     patience: u64,
-    /// The seed of what is drawn.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// So many rounds, each with the next seed.
+    /// Begin the rules in an order drawn from this seed, each still after those that it rests on.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// So many rounds, each in another order, drawn from the next seed.
     #[arg(long, default_value_t = 1)]
     repeat: u64,
     /// Notes of rules that are kept, too.
@@ -69,7 +69,13 @@ pub(crate) struct Conform {
 const SIMULATED: &str = "driver.backend = \"virtual\"\nvirtual.clock = \"simulated\"";
 
 impl Conform {
-    fn options(&self, global: &Global, seed: u64) -> Result<Options> {
+    /// The seeds of all rounds. The first one keeps the table's order unless a seed is given.
+    fn seeds(&self) -> Vec<Option<u64>> {
+        let more = (1..self.repeat.max(1)).map(|n| Some(self.seed.unwrap_or(0).wrapping_add(n)));
+        std::iter::once(self.seed).chain(more).collect()
+    }
+
+    fn options(&self, global: &Global) -> Result<Options> {
         let name = self.subject.as_deref().filter(|name| !is_path(name));
         let entry = name.map(|name| registry::entry(&builtin::root(global), name)).transpose()?;
         Ok(Options {
@@ -78,7 +84,6 @@ impl Conform {
             looped: self.looped,
             interactive: self.interactive,
             plots: self.plots.clone(),
-            seed,
             registered: entry,
         })
     }
@@ -114,22 +119,22 @@ pub(crate) fn run_conform(global: &Global, options: &Conform) -> Result<ExitCode
     if let Some(folder) = &options.plots {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
-    let plan = Plan {
+    let mut plan = Plan {
         cases,
         long: options.long,
         jobs: options.jobs,
         patience: Duration::from_secs(options.patience),
         stop_at_failure: false,
+        seed: None,
     };
     let mut all = Vec::new();
-    for round in 0..options.repeat.max(1) {
-        let seed = options.seed.wrapping_add(round);
-        if options.repeat > 1 {
+    for seed in options.seeds() {
+        if let (Some(seed), true) = (seed, options.repeat > 1) {
             say::aside(format_args!("seed {seed}"));
         }
-        let command = |case: Case, answer: &Path, calls: &Path| {
-            child_command(global, seed, case, answer, calls)
-        };
+        plan.seed = seed;
+        let command =
+            |case: Case, answer: &Path, calls: &Path| child_command(global, case, answer, calls);
         let tell = |outcome: &Outcome| {
             if !global.json {
                 say::line(report::line(outcome, options.verbose));
@@ -206,22 +211,18 @@ fn list(global: &Global, cases: &[Case]) {
 }
 
 /// This very command once more, for one rule.
-fn child_command(global: &Global, seed: u64, case: Case, answer: &Path, calls: &Path) -> Command {
+fn child_command(global: &Global, case: Case, answer: &Path, calls: &Path) -> Command {
     let program = std::env::current_exe().unwrap_or_else(|_| "barewire".into());
     let mut command = Command::new(program);
     command.args(std::env::args_os().skip(1));
     command.arg("--child").arg(case.name());
     command.arg("--answer").arg(answer).arg("--calls").arg(calls);
-    command.env(SEED, seed.to_string());
     if global.simulated {
         let before = std::env::var("BAREWIRE_SET").unwrap_or_default();
         command.env("BAREWIRE_SET", format!("{before}\n{SIMULATED}"));
     }
     command
 }
-
-/// The seed of a child's round.
-const SEED: &str = "BAREWIRE_CONFORM_SEED";
 
 fn be_child(global: &Global, options: &Conform, case: &str) -> Result<ExitCode> {
     let case = Case::named(case).with_context(|| format!("{case} is no rule"))?;
@@ -232,7 +233,6 @@ fn be_child(global: &Global, options: &Conform, case: &str) -> Result<ExitCode> 
         Some(name) => builtin::named(global, name)?,
         None => builtin::choose(global)?.source,
     };
-    let seed = std::env::var(SEED).ok().and_then(|text| text.parse().ok()).unwrap_or(options.seed);
-    child(case, source, options.options(global, seed)?, answer, calls)?;
+    child(case, source, options.options(global)?, answer, calls)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -28,8 +28,6 @@ pub struct Options {
     pub interactive: bool,
     /// Where pictures go.
     pub plots: Option<std::path::PathBuf>,
-    /// For what is drawn.
-    pub seed: u64,
     /// The registered name, if the driver was named so.
     pub registered: Option<barewire_host::registry::Entry>,
 }

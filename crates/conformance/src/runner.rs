@@ -22,6 +22,9 @@ pub struct Plan {
     pub patience: Duration,
     /// Nothing new is begun after the first failure.
     pub stop_at_failure: bool,
+    /// Draws the order in which cases are begun, each still after those that it rests on; without it they are begun in the
+    /// order of the table.
+    pub seed: Option<u64>,
 }
 
 impl Plan {
@@ -33,7 +36,21 @@ impl Plan {
             jobs: 2,
             patience: Duration::from_secs(20),
             stop_at_failure: false,
+            seed: None,
         }
+    }
+}
+
+/// Another order, the same for the same seed: Fisher and Yates, with xorshift64*.
+fn shuffle(cases: &mut [Case], seed: u64) {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    for last in (1..cases.len()).rev() {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        let word = state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32;
+        // The remainder is smaller than the length.
+        cases.swap(last, usize::try_from(word % (last as u64 + 1)).unwrap_or(0));
     }
 }
 
@@ -101,6 +118,9 @@ pub fn run(
     let mut cases = plan.cases.clone();
     cases.sort_unstable();
     cases.dedup();
+    if let Some(seed) = plan.seed {
+        shuffle(&mut cases, seed);
+    }
     let state = Mutex::new(State {
         waiting: cases.into(),
         judged: BTreeMap::new(),

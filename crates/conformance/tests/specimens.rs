@@ -49,13 +49,8 @@ fn main() {
 }
 
 fn be_child(words: &[String]) {
-    let [case, answer, calls, simulated, seed] = words else { panic!("{words:?}") };
-    let options = Options {
-        simulated: simulated == "true",
-        looped: true,
-        seed: seed.parse().unwrap(),
-        ..Options::default()
-    };
+    let [case, answer, calls, simulated] = words else { panic!("{words:?}") };
+    let options = Options { simulated: simulated == "true", looped: true, ..Options::default() };
     let case = Case::named(case).unwrap();
     child(case, Source::file(library()), options, Path::new(answer), Path::new(calls)).unwrap();
 }
@@ -71,7 +66,7 @@ fn examine(
     fault: Option<Fault>,
     cases: Vec<Case>,
     stop_at_failure: bool,
-    seed: u64,
+    seed: Option<u64>,
 ) -> Vec<Outcome> {
     let simulated = !fault.is_some_and(|fault| fault.kind.needs_time());
     examine_with(fault, cases, stop_at_failure, seed, simulated)
@@ -81,16 +76,16 @@ fn examine_with(
     fault: Option<Fault>,
     cases: Vec<Case>,
     stop_at_failure: bool,
-    seed: u64,
+    seed: Option<u64>,
     simulated: bool,
 ) -> Vec<Outcome> {
     // What hangs hangs for good: a short patience is enough, and a busy machine's slowness is no hang.
-    let plan =
-        Plan { cases, jobs: 2, patience: Duration::from_secs(12), stop_at_failure, ..Plan::all() };
+    let patience = Duration::from_secs(12);
+    let plan = Plan { cases, jobs: 2, patience, stop_at_failure, seed, ..Plan::all() };
     let command = |case: Case, answer: &Path, calls: &Path| {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--child", case.name()]).arg(answer).arg(calls);
-        command.args([simulated.to_string(), seed.to_string()]);
+        command.arg(simulated.to_string());
         command.env_remove(VARIABLE).env_remove(FREE_RUNNING);
         if let Some(fault) = fault {
             command.env(VARIABLE, fault.to_text());
@@ -116,7 +111,7 @@ fn the_reference_keeps_every_rule(simulated: bool) {
     let timed =
         |case: &Case| case.about().level == Level::Must || case.about().group == Group::Path;
     let cases = Case::ALL.iter().copied().filter(|case| simulated || timed(case)).collect();
-    let outcomes = examine_with(None, cases, false, 1, simulated);
+    let outcomes = examine_with(None, cases, false, None, simulated);
     let bad: Vec<Outcome> = outcomes
         .iter()
         .filter(|outcome| {
@@ -176,11 +171,11 @@ fn judge(kind: Kind, all: bool) -> Result<(), String> {
     let named = Case::named(kind.breaks()).expect("a rule that there is");
     let musts = || Case::ALL.iter().copied().filter(|case| case.about().level == Level::Must);
     let cases = if all { musts().chain([named]).collect() } else { vec![named] };
-    let mut outcomes = examine_with(Some(Fault::of(kind)), cases, false, 1, true);
+    let mut outcomes = examine_with(Some(Fault::of(kind)), cases, false, None, true);
     if kind.needs_time() {
         // Against the clock only its own rule: what else fails there is a busy machine's doing.
         outcomes.retain(|outcome| outcome.case != named);
-        outcomes.extend(examine(Some(Fault::of(kind)), vec![named], false, 1));
+        outcomes.extend(examine(Some(Fault::of(kind)), vec![named], false, None));
     }
     let failed: BTreeSet<&str> = outcomes
         .iter()
@@ -244,7 +239,7 @@ fn drawn(first: u64, count: u64) {
         let own = Case::named(fault.kind.breaks()).unwrap();
         let mut cases = swift();
         cases.push(own);
-        let outcomes = examine(Some(fault), cases, true, seed);
+        let outcomes = examine(Some(fault), cases, true, Some(seed));
         if !outcomes.iter().any(|outcome| outcome.status.is_failure()) {
             println!("MISSED seed {seed}: {}", fault.to_text());
             missed.push(format!("seed {seed}: {}", fault.to_text()));
@@ -253,7 +248,7 @@ fn drawn(first: u64, count: u64) {
     println!("{} of {count} faults found, of {} kinds", count - missed.len() as u64, kinds.len());
     let mut claimed = Vec::new();
     for seed in first..first + count {
-        let outcomes = examine(None, swift(), false, seed);
+        let outcomes = examine(None, swift(), false, Some(seed));
         let bad: Vec<Outcome> =
             outcomes.into_iter().filter(|outcome| outcome.status.is_failure()).collect();
         if !bad.is_empty() {

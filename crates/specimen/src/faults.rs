@@ -92,6 +92,7 @@ faults! {
     CallsNullTimeInfo "calls-null-time-info" breaks "no-time-info-function" and "time-info-as-negotiated";
     CrashesAtDispose "crashes-at-dispose" breaks "dispose-without-buffers" and "calls-before-init";
     GrowsLatency "grows-latency" breaks "no-growth";
+    LeaksBuffers "leaks-buffers" breaks "no-growth";
     CallsInCreate "calls-in-create" breaks "messages-while-preparing" and "callback-thread", "halves-alternate", "position-steps";
     NeedsVersionTwo "needs-version-two" breaks "messages-while-preparing";
     LatencyZero "latency-zero" breaks "latencies";

@@ -524,6 +524,9 @@ pub(crate) fn create_buffers(
         lock(&object.state).stuck = has(Kind::StuckAfterRefusal);
         return Code::INVALID_PARAMETER;
     };
+    if has(Kind::LeaksBuffers) {
+        std::mem::forget(vec![1_u8; 1 << 17]);
+    }
     // SAFETY: the host's structure.
     let callbacks = unsafe { host.read_unaligned() };
     let supports = ask(&callbacks, message::SELECTOR_SUPPORTED, message::SUPPORTS_TIME_INFO) == 1;
