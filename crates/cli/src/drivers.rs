@@ -4,12 +4,19 @@ use crate::{Global, builtin, say};
 use anyhow::{Context, Result, bail};
 use barewire_host::{Probe, probe, registry};
 use serde::{Deserialize, Serialize};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a driver may take to answer everything.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long what a child said before its end may take to arrive.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How often is looked.
+const LOOK: Duration = Duration::from_millis(5);
 
 #[derive(clap::Args)]
 pub(crate) struct Register {
@@ -156,36 +163,77 @@ fn ask(global: &Global, name: &str) -> Result<Summary> {
 }
 
 fn ask_by(program: &Path, global: &Global, name: &str) -> Result<Summary> {
-    let mut child = Command::new(program)
-        .arg("probe-child")
-        .arg(name)
-        .arg("--root")
-        .arg(builtin::root(global))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("no process can be started for it")?;
+    let mut command = Command::new(program);
+    command.arg("probe-child").arg(name).arg("--root").arg(builtin::root(global));
+    answer(&mut command)
+}
+
+/// What the child says before it ends. A driver may leave processes behind that hold the child's streams as long as they
+/// live (under Wine the desktop's is started by whoever asks for it first): their end is not waited for.
+fn answer(command: &mut Command) -> Result<Summary> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().context("no process can be started for it")?;
+    let (words, complaint) = (Heard::of(child.stdout.take()), Heard::of(child.stderr.take()));
     let end = Instant::now() + PATIENCE;
-    while child.try_wait()?.is_none() {
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
         if Instant::now() > end {
             // Its own child, and it had its time.
             child.kill()?;
             child.wait()?;
             bail!("it did not answer within {} s", PATIENCE.as_secs());
         }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let output = child.wait_with_output()?;
-    if !output.status.success() {
-        let words = String::from_utf8_lossy(&output.stderr);
+        std::thread::sleep(LOOK);
+    };
+    if !status.success() {
+        let words = complaint.lines();
         let words = words.lines().last().unwrap_or_default().trim_start_matches("barewire: ");
-        if output.status.code().is_none() {
-            bail!("it crashed while it was asked ({})", output.status);
+        if status.code().is_none() {
+            bail!("it crashed while it was asked ({status})");
         }
         bail!("{words}");
     }
-    serde_json::from_slice(&output.stdout).context("it printed over its own answer")
+    serde_json::from_str(&words.lines()).context("it printed over its own answer")
+}
+
+/// What comes out of a stream of a child, read by a thread of its own, which ends when nobody holds the stream any more.
+struct Heard {
+    said: Arc<Mutex<Vec<u8>>>,
+    thread: JoinHandle<()>,
+}
+
+impl Heard {
+    fn of(stream: Option<impl Read + Send + 'static>) -> Self {
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let place = said.clone();
+        let thread = std::thread::spawn(move || {
+            let Some(mut stream) = stream else { return };
+            let mut piece = [0; 4096];
+            while let Ok(length) = stream.read(&mut piece)
+                && length > 0
+            {
+                let mut said = place.lock().unwrap_or_else(PoisonError::into_inner);
+                said.extend_from_slice(piece.get(..length).unwrap_or_default());
+            }
+        });
+        Self { said, thread }
+    }
+
+    /// Everything that a child has said that has ended: whole lines.
+    fn lines(&self) -> String {
+        let end = Instant::now() + LAST_WORDS;
+        loop {
+            let is_all = self.thread.is_finished() || Instant::now() > end;
+            let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+            if is_all || said.ends_with(b"\n") {
+                return String::from_utf8_lossy(&said).into_owned();
+            }
+            drop(said);
+            std::thread::sleep(LOOK);
+        }
+    }
 }
 
 /// Asks one driver everything and prints the answer as JSON.
@@ -277,4 +325,27 @@ pub(crate) fn unregister(global: &Global, options: &Unregister) -> Result<()> {
         }
     });
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop the world")]
+
+    use super::*;
+
+    fn say(script: &str) -> Result<Summary> {
+        answer(Command::new("sh").args(["-c", script]))
+    }
+
+    #[test]
+    fn a_process_that_a_driver_leaves_behind_is_not_waited_for() {
+        let answer = r#"{"name":"Left","version":1,"inputs":0,"outputs":2,"sample_type":null,"rates_hz":[],"rate_hz":null,"block_frames":null,"output_ready":true,"remarks":[]}"#;
+        let begin = Instant::now();
+        // It ends by itself soon after this test.
+        let found = say(&format!("sleep 20 & echo '{answer}'")).unwrap();
+        assert_eq!((found.name.as_str(), found.outputs), ("Left", 2));
+        let complaint = say("sleep 20 & echo 'barewire: nobody is there' >&2; exit 1").unwrap_err();
+        assert_eq!(complaint.to_string(), "nobody is there");
+        assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
+    }
 }

@@ -1,8 +1,9 @@
 //! The compilers for Windows, and what is built with them.
 
-use super::lab::Bits;
+use super::lab::{Bits, Lab};
+use super::processes;
 use anyhow::{Context, Result, bail};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The beginning of cargo's variables for this target.
@@ -40,4 +41,22 @@ pub(crate) fn everything(root: &Path, bits: Bits) -> Result<()> {
         bail!("the driver and the command do not build for {}", bits.target());
     }
     Ok(())
+}
+
+/// Builds one optimised program of tests of a package for this lab's Windows; where it is.
+pub(crate) fn tests(lab: &Lab, package: &str, name: &str) -> Result<PathBuf> {
+    let mut command = cargo(&lab.root, lab.bits)?;
+    command.args(["test", "--quiet", "--release", "--no-run", "-p", package, "--test", name]);
+    command.args(["--target", lab.bits.target(), "--message-format=json"]);
+    let output = processes::in_everyday_time(&command).output().context("cargo")?;
+    if !output.status.success() {
+        bail!("{package}'s {name} do not build: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let messages = String::from_utf8_lossy(&output.stdout);
+    // One line a unit; only a program has an executable.
+    let found = messages.lines().rev().find_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    found.with_context(|| format!("cargo does not say where {package}'s {name} are"))
 }

@@ -3,8 +3,10 @@
 
 mod ks;
 mod mixers;
+mod portaudio;
 mod registration;
 mod starts;
+mod wasapi;
 
 use super::lab::Lab;
 use anyhow::Result;
@@ -23,6 +25,8 @@ pub(crate) struct Exercise {
 pub(crate) const ALL: &[Exercise] = &[
     Exercise { name: "starts", run: starts::run, is_timed: false },
     Exercise { name: "registration", run: registration::run, is_timed: false },
+    Exercise { name: "wasapi", run: wasapi::run, is_timed: false },
+    Exercise { name: "portaudio", run: portaudio::run, is_timed: false },
     Exercise { name: "mme", run: mixers::mme, is_timed: true },
     Exercise { name: "dsound", run: mixers::dsound, is_timed: true },
     Exercise { name: "ks", run: ks::run, is_timed: false },

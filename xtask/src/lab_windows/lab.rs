@@ -168,12 +168,11 @@ impl Lab {
 
     /// Adds to the registry what `text` says, in the form of `.reg` files without their first line. With
     /// 64-bit programs that is the 64-bit view, with 32-bit programs the 32-bit view.
-    #[allow(dead_code, reason = "for exercises")]
     pub(crate) fn registry(&self, text: &str) -> Result<()> {
         let file = self.prefix.path.join("drive_c/lab.reg");
         std::fs::write(&file, format!("REGEDIT4\r\n\r\n{}", text.replace('\n', "\r\n")))?;
-        let regedit = self.prefix.path.join(self.bits.system_folder()).join("regedit.exe");
-        self.run_well(&regedit, &["/S", r"C:\lab.reg"], &[], Duration::from_secs(60)).map(drop)
+        let reg = self.prefix.path.join(self.bits.system_folder()).join("reg.exe");
+        self.run_well(&reg, &["import", r"C:\lab.reg"], &[], Duration::from_secs(60)).map(drop)
     }
 }
 

@@ -1,5 +1,5 @@
-//! The backend on Windows' own interfaces, over simulated devices below `mmdevapi`. They are set up as labs/wine-audio/src/pace.rs
-//! says; alone nothing here can be tried.
+//! The backend on Windows' own interfaces, over simulated devices below `mmdevapi`. `cargo xtask windows wasapi` sets them up
+//! and runs this; alone nothing here can be tried.
 
 #![cfg(windows)]
 #![allow(
@@ -168,14 +168,14 @@ fn plays_exactly(mode: Mode, name: &str, rate: u32, period_frames: u32, frames: 
 }
 
 #[test]
-#[ignore = "needs the simulated devices of labs/wine-audio below Wine"]
+#[ignore = "needs the simulated devices of `cargo xtask windows`"]
 fn a_minute_of_random_samples_arrives_bit_for_bit() {
     plays_exactly(Mode::Exclusive, "usual", 48_000, 256, 60 * SECOND);
     plays_exactly(Mode::Exclusive, "wide", 48_000, 256, 60 * SECOND);
 }
 
 #[test]
-#[ignore = "needs the simulated devices of labs/wine-audio below Wine"]
+#[ignore = "needs the simulated devices of `cargo xtask windows`"]
 fn every_format_rate_and_oddity_arrives_bit_for_bit() {
     for name in ["packed", "sixteen", "float", "liar", "eight", "jitter", "fast", "bytes"] {
         plays_exactly(Mode::Auto, name, 48_000, 160, 2 * SECOND);
@@ -227,13 +227,14 @@ fn comes_back(mode: Mode, name: &str, period_frames: u32, frames: u64) {
 }
 
 #[test]
-#[ignore = "needs the simulated devices of labs/wine-audio below Wine"]
-fn a_minute_of_both_directions_with_events_a_millisecond_off_loses_no_frame() {
-    comes_back(Mode::Exclusive, "jitter", 144, 60 * SECOND);
+#[ignore = "needs the simulated devices of `cargo xtask windows`"]
+fn minutes_of_both_directions_with_events_a_millisecond_off_lose_no_frame() {
+    let minutes = std::env::var("BAREWIRE_MINUTES").map_or(1, |text| text.parse().unwrap());
+    comes_back(Mode::Exclusive, "jitter", 144, minutes * 60 * SECOND);
 }
 
 #[test]
-#[ignore = "needs the simulated devices of labs/wine-audio below Wine"]
+#[ignore = "needs the simulated devices of `cargo xtask windows`"]
 fn what_is_stated_is_measured_in_every_mode() {
     for period in [144, 256, 480, 1024] {
         comes_back(Mode::Exclusive, "wide", period, SECOND);
@@ -245,7 +246,7 @@ fn what_is_stated_is_measured_in_every_mode() {
 }
 
 #[test]
-#[ignore = "needs the simulated devices of labs/wine-audio below Wine"]
+#[ignore = "needs the simulated devices of `cargo xtask windows`"]
 fn each_refusal_ends_in_the_sentence_that_says_what_to_do() {
     let refused = |mode, name: &str| open(mode, name, "o", 48_000, 256).err().expect("refused");
     let forbidden = refused(Mode::Exclusive, "forbidden");
@@ -271,7 +272,7 @@ fn each_refusal_ends_in_the_sentence_that_says_what_to_do() {
 }
 
 #[test]
-#[ignore = "needs the simulated devices of labs/wine-audio below Wine"]
+#[ignore = "needs the simulated devices of `cargo xtask windows`"]
 fn what_cannot_be_had_is_had_in_the_next_best_way_with_the_reason() {
     let shared = open(Mode::Auto, "forbidden", "o", 48_000, 480).unwrap();
     let notes = shared.notes();
@@ -286,7 +287,7 @@ fn what_cannot_be_had_is_had_in_the_next_best_way_with_the_reason() {
 }
 
 #[test]
-#[ignore = "needs the simulated devices of labs/wine-audio below Wine"]
+#[ignore = "needs the simulated devices of `cargo xtask windows`"]
 fn what_happens_in_mid_stream_is_told_as_what_it_is() {
     let expected = [
         ("unplugged", Loss::Gone),
@@ -313,7 +314,7 @@ fn what_happens_in_mid_stream_is_told_as_what_it_is() {
 }
 
 #[test]
-#[ignore = "needs the simulated devices of labs/wine-audio below Wine"]
+#[ignore = "needs the simulated devices of `cargo xtask windows`"]
 fn what_an_output_plays_can_be_captured() {
     let id = device(Mode::Auto, "wide").id;
     let devices = backend(Mode::Auto).devices().unwrap();

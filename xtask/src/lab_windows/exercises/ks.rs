@@ -6,7 +6,7 @@ use super::super::lab::{Bits, Lab};
 use super::super::{build, processes, target};
 use anyhow::{Context, Result, bail};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -97,7 +97,7 @@ fn programs(lab: &Lab, folder: &Path) -> Result<String> {
     let mut words = vec![format!("{minutes} minutes by each of six ways")];
     for name in PROGRAMS {
         let program = folder.join(format!("{name}.exe"));
-        fs::copy(build_test(lab, name)?, &program)?;
+        fs::copy(build::tests(lab, "barewire-ks", name)?, &program)?;
         let overrides = "mscoree,mshtml,winemenubuilder.exe=;ksuser=n";
         let begin = Instant::now();
         let said = lab.run_well(
@@ -115,21 +115,4 @@ fn programs(lab: &Lab, folder: &Path) -> Result<String> {
         words.push(format!("{name}: {passed} in {:.0} s", begin.elapsed().as_secs_f64()));
     }
     Ok(words.join(", "))
-}
-
-/// Where cargo has put a test program.
-fn build_test(lab: &Lab, name: &str) -> Result<PathBuf> {
-    let mut command = build::cargo(&lab.root, lab.bits)?;
-    command.args(["test", "--quiet", "--release", "--no-run", "-p", "barewire-ks", "--test", name]);
-    command.args(["--target", lab.bits.target(), "--message-format=json"]);
-    let output = command.output().context("cargo")?;
-    if !output.status.success() {
-        bail!("{name} does not build: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    let messages = String::from_utf8_lossy(&output.stdout).into_owned();
-    let found = messages.lines().rev().find_map(|line| {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        message["executable"].as_str().map(PathBuf::from)
-    });
-    found.with_context(|| format!("cargo does not say where {name} is"))
 }

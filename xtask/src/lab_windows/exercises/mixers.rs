@@ -4,9 +4,8 @@
 
 use crate::lab_windows::build;
 use crate::lab_windows::lab::Lab;
-use crate::lab_windows::processes;
 use crate::lab_windows::pulse::{FRAME_BYTES, RATE_HZ};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -31,7 +30,7 @@ pub(super) fn dsound(lab: &Lab) -> Result<String> {
 }
 
 fn run(lab: &Lab, package: &str) -> Result<String> {
-    let program = program(lab, package)?;
+    let program = build::tests(lab, package, "on_windows")?;
     let folder = lab.prefix.path.join("drive_c");
     let (sink, tune) = (folder.join("sink.raw"), folder.join("tune.raw"));
     lab.pulse.keep_in(File::create(&sink)?);
@@ -96,22 +95,4 @@ fn sing(mut mouth: File, tune: &Path, is_over: &AtomicBool) -> Result<()> {
         std::thread::sleep(STEP);
     }
     Ok(())
-}
-
-/// Builds the tests of a package for this Windows.
-fn program(lab: &Lab, package: &str) -> Result<PathBuf> {
-    let mut command = build::cargo(&lab.root, lab.bits)?;
-    command.args(["test", "--quiet", "--no-run", "--message-format=json", "--target"]);
-    command.args([lab.bits.target(), "-p", package, "--test", "on_windows"]);
-    let output = processes::in_everyday_time(&command).output().context("cargo")?;
-    if !output.status.success() {
-        bail!("{package}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    let text = String::from_utf8_lossy(&output.stdout);
-    // One line a unit; only a program has an executable.
-    let executable = text.lines().find_map(|line| {
-        let (_, rest) = line.split_once("\"executable\":\"")?;
-        rest.split_once('"').map(|(path, _)| PathBuf::from(path))
-    });
-    executable.with_context(|| format!("{package}: cargo names no program"))
 }

@@ -12,6 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const FOLDER: &str = "drive_c/Program Files/Barewire";
 const PROGRAM: &str = r"C:\Program Files\Barewire\barewire.exe";
 const LIBRARY: &str = r"C:\Program Files\Barewire\barewire.dll";
+/// Where `install` puts the settings.
+pub(super) const SETTINGS_PLACE: &str = r"C:\Program Files\Barewire\settings.toml";
 const SETTINGS: &str =
     "driver.backend = \"virtual\"\n[profile.Desk]\nblocks.preferred_frames = 512\n";
 
@@ -29,7 +31,7 @@ struct Probed {
 }
 
 /// Puts everything where an installation would; whether the other width is there too.
-fn install(lab: &Lab) -> Result<bool> {
+pub(super) fn install(lab: &Lab, settings: &str) -> Result<bool> {
     lab.install(&lab.built.join("barewire.exe"), &format!("{FOLDER}/barewire.exe"))?;
     lab.install(&lab.built.join("barewire.dll"), &format!("{FOLDER}/barewire.dll"))?;
     let (other, folder) = match lab.bits {
@@ -43,12 +45,13 @@ fn install(lab: &Lab) -> Result<bool> {
             lab.install(&built.join(file), &format!("{FOLDER}/{folder}/{file}"))?;
         }
     }
-    std::fs::write(lab.prefix.path.join(FOLDER).join("settings.toml"), SETTINGS)?;
+    std::fs::write(lab.prefix.path.join(FOLDER).join("settings.toml"), settings)?;
     Ok(is_there)
 }
 
-fn barewire(lab: &Lab, arguments: &[&str]) -> Result<String> {
-    let settings = [("BAREWIRE_SETTINGS", r"C:\Program Files\Barewire\settings.toml")];
+/// Runs the installed command.
+pub(super) fn barewire(lab: &Lab, arguments: &[&str]) -> Result<String> {
+    let settings = [("BAREWIRE_SETTINGS", SETTINGS_PLACE)];
     lab.run_well(PROGRAM.as_ref(), arguments, &settings, PATIENCE)
 }
 
@@ -76,7 +79,7 @@ fn expect(lab: &Lab, wanted: &[(&str, u32, i32)]) -> Result<()> {
 }
 
 pub(super) fn run(lab: &Lab) -> Result<String> {
-    let both = install(lab)?;
+    let both = install(lab, SETTINGS)?;
     barewire(lab, &["register"])?;
     let own = if lab.bits == Bits::B64 { 64 } else { 32 };
     let mut all = vec![("Barewire", own, 256), ("Barewire Desk", own, 512)];
