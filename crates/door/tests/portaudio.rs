@@ -64,14 +64,8 @@ struct Info {
     rate: f64,
 }
 
-type Callback = unsafe extern "C" fn(
-    *const i32,
-    *mut i32,
-    u32,
-    *const c_void,
-    u32,
-    *mut c_void,
-) -> i32;
+type Callback =
+    unsafe extern "C" fn(*const i32, *mut i32, u32, *const c_void, u32, *mut c_void) -> i32;
 type Stream = *mut c_void;
 
 /// PortAudio, loaded and initialised.

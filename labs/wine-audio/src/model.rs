@@ -507,6 +507,17 @@ impl World {
         self.streams.iter().flatten().all(Stream::is_answered)
     }
 
+    /// Whether a stream that plays is about to ask for frames: a client of both directions waits for that, and not for what
+    /// is captured meanwhile.
+    pub fn is_about_to_ask(&self) -> bool {
+        let asks = |stream: &Stream| {
+            stream.is_render()
+                && stream.next_ns().is_some()
+                && self.faults[stream.endpoint].is_none()
+        };
+        self.is_answered() && self.streams.iter().flatten().any(asks)
+    }
+
     /// Whether nothing is lost by going there.
     pub fn is_safe_at(&self, then: Ns) -> bool {
         let is_safe =

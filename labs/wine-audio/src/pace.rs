@@ -93,10 +93,10 @@ impl State {
         }
     }
 
-    /// In lock step: goes on until somebody is told something, or somebody has to do something first.
+    /// In lock step: goes on until somebody is told something, who plays first, or somebody has to do something first.
     fn step(&mut self) {
         while self.is_locked
-            && self.world.set.is_empty()
+            && (self.world.set.is_empty() || self.world.is_about_to_ask())
             && let Some(next) = self.world.next_safe_ns()
         {
             self.now = self.now.max(next);

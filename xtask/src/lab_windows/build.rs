@@ -31,22 +31,29 @@ pub(crate) fn cargo(root: &Path, bits: Bits) -> Result<Command> {
     Ok(command)
 }
 
-/// The driver, the command and the programs of exercises, optimised.
+/// The driver as it is shipped, and the command.
 pub(crate) fn everything(root: &Path, bits: Bits) -> Result<()> {
     prepare(bits)?;
-    let arguments = ["--release", "-p", "barewire-door", "-p", "barewire-cli"];
-    let mut command = cargo(root, bits)?;
-    command.args(["build", "--quiet", "--target", bits.target()]).args(arguments);
-    if !command.status()?.success() {
-        bail!("the driver and the command do not build for {}", bits.target());
+    for (profile, package) in [("shipped", "barewire-door"), ("release", "barewire-cli")] {
+        let mut command = cargo(root, bits)?;
+        command.args(["build", "--quiet", "--profile", profile, "-p", package]);
+        if !command.args(["--target", bits.target()]).status()?.success() {
+            bail!("{package} does not build for {}", bits.target());
+        }
     }
     Ok(())
 }
 
-/// Builds one optimised program of tests of a package for this lab's Windows; where it is.
+/// Builds one optimised program of tests of a package for this lab's Windows, that beside its code if it has no name; where
+/// it is.
 pub(crate) fn tests(lab: &Lab, package: &str, name: &str) -> Result<PathBuf> {
     let mut command = cargo(&lab.root, lab.bits)?;
-    command.args(["test", "--quiet", "--release", "--no-run", "-p", package, "--test", name]);
+    command.args(["test", "--quiet", "--release", "--no-run", "-p", package]);
+    if name.is_empty() {
+        command.arg("--lib")
+    } else {
+        command.args(["--test", name])
+    };
     command.args(["--target", lab.bits.target(), "--message-format=json"]);
     let output = processes::in_everyday_time(&command).output().context("cargo")?;
     if !output.status.success() {

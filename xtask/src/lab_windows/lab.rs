@@ -71,7 +71,7 @@ pub(crate) struct Lab {
     pub(crate) bits: Bits,
     /// The checkout.
     pub(crate) root: PathBuf,
-    /// Where `barewire.dll`, `barewire.exe` and examples were built, optimised: `target/…/release`.
+    /// Where `barewire.exe` and examples were built, optimised: `target/…/release`.
     pub(crate) built: PathBuf,
     /// The Windows of this exercise: registry and drive C. Throw-away.
     pub(crate) prefix: Prefix,
@@ -145,9 +145,11 @@ impl Lab {
         Ok(command.status()?.code().unwrap_or(1))
     }
 
-    /// As `built`, for the other width; the files may be missing or old.
-    pub(crate) fn built_for(&self, bits: Bits) -> PathBuf {
-        built(&self.root, bits)
+    /// The driver as it is shipped, and the command; the files of another width than this lab's may be missing or old.
+    pub(crate) fn shipped(&self, bits: Bits) -> [PathBuf; 2] {
+        let command = built(&self.root, bits).join("barewire.exe");
+        let folder = super::target(&self.root).join(bits.target()).join("shipped");
+        [folder.join("barewire.dll"), command]
     }
 
     /// Whether programs of both widths run here.

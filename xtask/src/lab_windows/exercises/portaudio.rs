@@ -37,7 +37,8 @@ pub(super) fn run(lab: &Lab) -> Result<String> {
     let arguments = ["--ignored", "--test-threads=1", "--nocapture"];
     let said = lab.run_well(&test, &arguments, &environment, PATIENCE)?;
     let exact = said.lines().filter(|line| line.contains("bit for bit")).count();
-    let round = said.lines().filter_map(|line| line.strip_prefix("round trip ")).collect::<Vec<_>>();
+    let round =
+        said.lines().filter_map(|line| line.strip_prefix("round trip ")).collect::<Vec<_>>();
     if exact == 0 || round.is_empty() {
         bail!("nothing was compared:\n{said}");
     }

@@ -32,17 +32,18 @@ struct Probed {
 
 /// Puts everything where an installation would; whether the other width is there too.
 pub(super) fn install(lab: &Lab, settings: &str) -> Result<bool> {
-    lab.install(&lab.built.join("barewire.exe"), &format!("{FOLDER}/barewire.exe"))?;
-    lab.install(&lab.built.join("barewire.dll"), &format!("{FOLDER}/barewire.dll"))?;
+    for (file, name) in lab.shipped(lab.bits).iter().zip(["barewire.dll", "barewire.exe"]) {
+        lab.install(file, &format!("{FOLDER}/{name}"))?;
+    }
     let (other, folder) = match lab.bits {
         Bits::B64 => (Bits::B32, "x86"),
         Bits::B32 => (Bits::B64, "x64"),
     };
-    let built = lab.built_for(other);
-    let is_there = built.join("barewire.dll").is_file() && lab.runs_both();
+    let files = lab.shipped(other);
+    let is_there = files.iter().all(|file| file.is_file()) && lab.runs_both();
     if is_there {
-        for file in ["barewire.dll", "barewire.exe"] {
-            lab.install(&built.join(file), &format!("{FOLDER}/{folder}/{file}"))?;
+        for (file, name) in files.iter().zip(["barewire.dll", "barewire.exe"]) {
+            lab.install(file, &format!("{FOLDER}/{folder}/{name}"))?;
         }
     }
     std::fs::write(lab.prefix.path.join(FOLDER).join("settings.toml"), settings)?;

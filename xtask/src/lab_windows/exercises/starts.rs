@@ -15,7 +15,7 @@ const MOST_BYTES: u64 = 2 << 20;
 const LACKING: &str = "bcryptprimitives.dll";
 
 pub(super) fn run(lab: &Lab) -> Result<String> {
-    let [library, command] = ["barewire.dll", "barewire.exe"].map(|name| lab.built.join(name));
+    let [library, command] = lab.shipped(lab.bits);
     let bytes = std::fs::metadata(&library)?.len();
     if bytes > MOST_BYTES {
         bail!("{} has {bytes} bytes, more than {MOST_BYTES}", library.display());

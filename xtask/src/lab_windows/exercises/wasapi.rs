@@ -18,7 +18,9 @@ const LONG_MINUTES: &str = "10";
 const SHORT_MINUTES: &str = "1";
 
 pub(super) fn run(lab: &Lab) -> Result<String> {
-    let test = build::tests(lab, "barewire-wasapi", "simulated_device")?;
+    let [beside, test] =
+        ["", "simulated_device"].map(|name| build::tests(lab, "barewire-wasapi", name));
+    lab.run_well(&beside?, &[], &[], PATIENCE)?;
     install(lab)?;
     let records = lab.prefix.path.join("drive_c/records");
     std::fs::create_dir_all(&records)?;
@@ -31,7 +33,7 @@ pub(super) fn run(lab: &Lab) -> Result<String> {
         ("WINEPATH", shim.as_str()),
     ];
     let arguments = ["--ignored", "--test-threads=1", "--nocapture"];
-    let said = lab.run_well(&test, &arguments, &environment, PATIENCE)?;
+    let said = lab.run_well(&test?, &arguments, &environment, PATIENCE)?;
     let passed = said.lines().find(|line| line.starts_with("test result: ok")).unwrap_or_default();
     if !passed.contains(" 0 failed") || passed.contains(" 0 passed") {
         bail!("the tests did not run:\n{said}");

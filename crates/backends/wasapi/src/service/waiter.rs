@@ -109,10 +109,12 @@ impl Waiter for EventWaiter {
     fn wait(&mut self, flow: Option<Flow>, until: Ns) -> Ready {
         loop {
             let left_ns = until.saturating_sub(self.system.now_ns());
-            let mut handles = [self.waker.0.0, self.timer.0, HANDLE::default()];
+            // Of several that are set the first is told: an event before the time that is up, lest a thread that comes late
+            // take for absent what has long been there.
+            let mut handles = [self.waker.0.0, self.timer.0, self.timer.0];
             let mut count = 2;
             if let Some(flow) = flow {
-                handles[2] = self.handle(flow).0;
+                handles[1] = self.handle(flow).0;
                 count = 3;
             }
             let wait_ms = if left_ns == 0 {
@@ -126,7 +128,7 @@ impl Waiter for EventWaiter {
             let ended = unsafe { WaitForMultipleObjects(&handles[..count], false, wait_ms) };
             match ended.0.wrapping_sub(WAIT_OBJECT_0.0) {
                 0 => return Ready::Woken,
-                2 => return Ready::Event,
+                1 if flow.is_some() => return Ready::Event,
                 _ if self.system.now_ns() >= until => return Ready::Time,
                 _ => {}
             }
@@ -136,5 +138,31 @@ impl Waiter for EventWaiter {
     fn clear(&mut self) {
         self.render.reset();
         self.capture.reset();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop the world")]
+
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn an_event_that_is_there_is_told_before_the_time_that_is_up() {
+        let mut waiter = EventWaiter::new().unwrap();
+        for flow in [Flow::Render, Flow::Capture] {
+            // The time of a wait that an event ended is up before the next wait.
+            waiter.handle(flow).set();
+            let soon = waiter.system.now_ns() + 1_000_000;
+            assert_eq!(waiter.wait(Some(flow), soon), Ready::Event);
+            std::thread::sleep(Duration::from_millis(20));
+            waiter.handle(flow).set();
+            assert_eq!(waiter.wait(Some(flow), 0), Ready::Event);
+            assert_eq!(waiter.wait(Some(flow), 0), Ready::Time);
+            assert_eq!(waiter.wait(None, 0), Ready::Time);
+        }
+        waiter.waker().wake();
+        assert_eq!(waiter.wait(Some(Flow::Render), 0), Ready::Woken);
     }
 }
