@@ -7,6 +7,7 @@
 pub mod alarm;
 mod event_log;
 pub mod float_state;
+mod footprint;
 pub mod foreign;
 mod gate;
 mod guarded;
@@ -20,6 +21,7 @@ mod simulated;
 pub mod system;
 
 pub use event_log::{EventReader, EventWriter, events};
+pub use footprint::Footprint;
 pub use foreign::{Area, AreaMut, Plane, PlaneMut};
 pub use gate::Gate;
 pub use guarded::Guarded;

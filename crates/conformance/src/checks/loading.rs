@@ -1,10 +1,11 @@
 //! Registration, loading, references, unloading.
 
 use super::Body;
-use super::footprint::{Footprint, left_by_each};
+use super::footprint::left_by_each;
 use crate::case::Case;
 use crate::desk::{Check, Desk, ensure, failed, skipped};
 use barewire_abi::Guid;
+use barewire_rt::Footprint;
 use std::sync::Arc;
 
 pub(super) fn body(case: Case) -> Option<Body> {
