@@ -145,6 +145,8 @@ pub struct Fallback {
     capture_left: u32,
     playback_left: u32,
     ticking: bool,
+    /// What the timer has stood in for since the device's latest period.
+    ticked_frames: u64,
     position: u64,
     /// When the device, or the timer, was at `position`.
     at_ns: Ns,
@@ -190,6 +192,7 @@ impl Fallback {
             capture_left: 0,
             playback_left: 0,
             ticking: false,
+            ticked_frames: 0,
             position: 0,
             at_ns: 0,
         };
@@ -256,6 +259,7 @@ impl Fallback {
         self.inner = Some(stream);
         self.shared.lost.store(false, Ordering::Release);
         self.ticking = false;
+        self.ticked_frames = 0;
         self.at_ns = self.system.now_ns();
         self.tell(EventKind::TakenOver);
     }
@@ -278,6 +282,9 @@ impl Fallback {
     /// Hands a period of the device on, with positions that go on from the timer's.
     fn pass_on(&mut self, mut period: Period) -> Wake {
         let frames = period.capture_frames.max(period.playback_frames);
+        // What the device missed while the timer stood in has been counted.
+        let ticked = u32::try_from(std::mem::take(&mut self.ticked_frames)).unwrap_or(u32::MAX);
+        period.missed_frames = period.missed_frames.saturating_sub(ticked);
         self.position += u64::from(frames) + u64::from(period.missed_frames);
         self.at_ns = period.at_ns.max(self.at_ns + 1);
         if self.ticking {
@@ -305,6 +312,7 @@ impl Fallback {
         let frames = self.shape.period_frames;
         let now = self.system.now_ns();
         self.position += u64::from(frames);
+        self.ticked_frames += u64::from(frames);
         // After a stall the timer does not hurry to make up for it.
         self.at_ns = (self.at_ns + self.period_ns()).max(now.saturating_sub(self.period_ns()));
         self.capture_left = if self.shape.capture.is_some() { frames } else { 0 };
@@ -341,6 +349,7 @@ impl Stream for Fallback {
     fn start(&mut self) -> Result<(), Loss> {
         self.position = 0;
         self.ticking = false;
+        self.ticked_frames = 0;
         self.running = true;
         self.capture_left = 0;
         self.playback_left = 0;

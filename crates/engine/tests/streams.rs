@@ -12,12 +12,12 @@
 
 mod rig;
 
-use barewire_device::{Backend, DeviceId, Layout, OpenRequest, SideRequest, Stream};
+use barewire_device::{Backend, DeviceId, Layout, OpenRequest, SideRequest, Stream, Wake};
 use barewire_engine::{
-    Clocks, Fallback, Flow, Looped, Output, Paired, Plan, Resampled, Telemetry, latency,
+    Clocks, EventKind, Fallback, Flow, Looped, Output, Paired, Plan, Resampled, Telemetry, latency,
 };
 use barewire_rt::{SimulatedSystem, System, events};
-use barewire_types::{Integrity, RateHz, Reason, SampleFormat};
+use barewire_types::{Integrity, RateHz, Reason, SampleFormat, ns_to_frames};
 use barewire_virtual::{Description, Script, Source, VirtualBackend};
 use proptest::prelude::*;
 use rig::{Player, Random, Rig, Scripted, WakeUp, shape, side, straight};
@@ -291,4 +291,42 @@ fn streams_nest() {
     let seconds = rig.system.now_ns() as f64 / 1e9;
     let blocks = heard.lock().unwrap().blocks.len() as f64;
     assert!((blocks * 128.0 / 44_100.0 - seconds).abs() < 0.01);
+}
+
+/// Frames by which position and clock differ at most, frames told as missed, and whether the timer stood in.
+fn apart_over(fault: barewire_virtual::FaultKind) -> (u64, u32, bool) {
+    let system = SimulatedSystem::new(0);
+    let mut device = Description::default();
+    device.script.faults = vec![barewire_virtual::Fault { at_frames: 4_800, kind: fault }];
+    let stream = open(&system, device, RateHz::DAT, 64, (false, true));
+    let (writer, mut reader) = events(16);
+    let telemetry = Arc::new(Telemetry::default());
+    let (mut stream, _control) = Fallback::new(stream, system.clone(), telemetry, writer);
+    stream.start().unwrap();
+    let (mut apart, mut first, mut missed) = (0, None, 0);
+    while system.now_ns() < 2_000_000_000 {
+        let Wake::Due(period) = stream.wait(system.now_ns() + 1_000_000_000) else { continue };
+        missed += period.missed_frames;
+        let (frames, ns) = *first.get_or_insert((period.position_frames, period.at_ns));
+        let passed = ns_to_frames(period.at_ns - ns, RateHz::DAT);
+        apart = apart.max((period.position_frames - frames).abs_diff(passed));
+    }
+    let mut has_ticked = false;
+    while let Some(event) = reader.pop() {
+        has_ticked |= event.kind == EventKind::Stalled;
+    }
+    (apart, missed, has_ticked)
+}
+
+#[test]
+fn what_the_timer_stood_in_for_is_not_missed_once_more() {
+    // The device's own time is the clock's, but for a period that is not whole.
+    let late = barewire_virtual::FaultKind::LateWake(50_000_000);
+    let (apart, missed, has_ticked) = apart_over(late);
+    assert!(has_ticked);
+    assert!(missed < 64, "{missed} frames");
+    assert!(apart <= 64, "{apart} frames");
+    let (apart, missed, has_ticked) = apart_over(barewire_virtual::FaultKind::Miss(64));
+    assert!(apart <= 1, "{apart} frames");
+    assert_eq!((missed, has_ticked), (64, false));
 }

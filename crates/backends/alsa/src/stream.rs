@@ -36,7 +36,8 @@ pub(crate) struct Run {
     origin: u64,
     /// The latest observation: when the device was at `position`.
     at_ns: Ns,
-    missed: u32,
+    /// The device began anew; how much was missed meanwhile tells the first period after it.
+    is_interrupted: bool,
     playback_is_short: bool,
     capture_left: u32,
     playback_left: u32,
@@ -253,12 +254,18 @@ impl AlsaStream {
 
     fn period(&mut self, frames: u32, stamp: Stamp) -> Period {
         let rate = self.rate();
-        self.run.position += u64::from(frames);
         let leader = self.capture.as_ref().or(self.playback.as_ref());
         let moved = leader.map_or(0, |lane| lane.moved.saturating_sub(self.run.origin));
+        let seen_ns = stamp.at_ns.unwrap_or_else(|| self.system.now_ns());
+        let missed = if std::mem::take(&mut self.run.is_interrupted) {
+            self.missed(seen_ns.saturating_sub(frames_to_ns(moved, rate)))
+        } else {
+            0
+        };
+        self.run.position += u64::from(frames);
         // The hardware is past the end of this period by what it moved since.
         let past = frames_to_ns((self.run.base + moved).saturating_sub(self.run.position), rate);
-        let at = stamp.at_ns.unwrap_or_else(|| self.system.now_ns()).saturating_sub(past);
+        let at = seen_ns.saturating_sub(past);
         self.run.at_ns = at.max(self.run.at_ns + 1);
         self.run.capture_left = if self.capture.is_some() { frames } else { 0 };
         self.run.playback_left = if self.playback.is_some() { frames } else { 0 };
@@ -269,8 +276,20 @@ impl AlsaStream {
             position_frames: self.run.position,
             at_ns: self.run.at_ns,
             commit_by_ns: self.run.at_ns + frames_to_ns(u64::from(ahead), rate),
-            missed_frames: std::mem::take(&mut self.run.missed),
+            missed_frames: missed,
         }
+    }
+
+    /// The device was at `run.origin` at `begun_ns`: counts what passed between the last period and that. When a device
+    /// begins anew is known only afterwards, from how far it is: it is asked to start, and does so at the next tick of
+    /// `snd-aloop`'s timer, or with USB's first packet.
+    fn missed(&mut self, begun_ns: Ns) -> u32 {
+        let half_a_frame = frames_to_ns(1, self.rate()) / 2;
+        let passed = begun_ns.saturating_sub(self.run.at_ns) + half_a_frame;
+        let missed = ns_to_frames(passed, self.rate()).max(1);
+        self.run.position += missed;
+        self.run.base = self.run.position;
+        u32::try_from(missed).unwrap_or(u32::MAX)
     }
 
     fn lose(&mut self, code: Errno) -> Loss {
@@ -295,12 +314,7 @@ impl AlsaStream {
         if let Err(code) = again {
             return Wake::Lost(self.lose(code));
         }
-        let now = self.system.now_ns();
-        let missed = ns_to_frames(now.saturating_sub(self.run.at_ns), self.rate()).max(1);
-        self.run.position += missed;
-        self.run.base = self.run.position;
-        self.run.missed = self.run.missed.saturating_add(u32::try_from(missed).unwrap_or(u32::MAX));
-        self.run.at_ns = now;
+        self.run.is_interrupted = true;
         Wake::Idle
     }
 }

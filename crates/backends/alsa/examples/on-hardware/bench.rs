@@ -26,6 +26,8 @@ pub(crate) struct Options {
     clock: Option<String>,
     /// Xruns to inject.
     pub(crate) xruns: u64,
+    /// How far the position may be from the clock's, which the card has to keep to the ppm.
+    pub(crate) apart_frames: Option<u64>,
     /// How far the way round may be from what is stated.
     pub(crate) tolerance_frames: u64,
     /// Where the USB interface writes what arrives.
@@ -48,6 +50,7 @@ impl Options {
                         u16::try_from(number()?).map_err(|error| error.to_string())?;
                 }
                 "xruns" => options.xruns = number()?,
+                "apart" => options.apart_frames = Some(number()?),
                 "tolerance" => options.tolerance_frames = number()?,
                 "format" => {
                     let format = SampleFormat::from_name(value);

@@ -30,7 +30,11 @@ struct Trial {
     around: Option<(u64, u64)>,
     random: u64,
     begin: Ns,
+    first: Option<Period>,
     latest: Period,
+    /// How far the position was from the clock's, at most, and may be.
+    apart: u64,
+    most_apart: u64,
     longest_wait: Ns,
 }
 
@@ -69,7 +73,10 @@ pub(crate) fn run(
         around: None,
         random: SEED,
         begin: 0,
+        first: None,
         latest: Period::default(),
+        apart: 0,
+        most_apart: options.apart_frames.unwrap_or(u64::MAX),
         longest_wait: 0,
     };
     let (sender, receiver) = mpsc::channel();
@@ -149,12 +156,28 @@ impl Trial {
         if period.position_frames != self.sum || period.at_ns <= self.latest.at_ns {
             return Err(format!("{period:?} after {:?}", self.latest));
         }
+        self.compare_clocks(period)?;
         if was_told {
             self.settle()?;
             self.begun_at = 0;
             self.ear.await_frame(self.mouth.next);
         }
         self.latest = *period;
+        Ok(())
+    }
+
+    /// Position and time belong together, before and behind every xrun.
+    fn compare_clocks(&mut self, period: &Period) -> Result<(), String> {
+        let first = self.first.get_or_insert(*period);
+        let by_clock = ns_to_frames(period.at_ns - first.at_ns, self.shape.rate);
+        let apart = (period.position_frames - first.position_frames).abs_diff(by_clock);
+        self.apart = self.apart.max(apart);
+        if apart > self.most_apart {
+            return Err(format!(
+                "{apart} frames from the clock's {by_clock} after {} xruns: {period:?}",
+                self.told
+            ));
+        }
         Ok(())
     }
 
@@ -196,15 +219,14 @@ impl Trial {
     }
 
     fn words(&self) -> (String, (u64, u64)) {
-        let passed = self.latest.at_ns.saturating_sub(self.begin);
-        let by_clock = ns_to_frames(passed, self.shape.rate);
         let words = format!(
-            "{:?}, {} frames a period, {} frames good, {} xruns told once each, position {} where the clock says {by_clock}, longest wait {} us",
+            "{:?}, {} frames a period, {} frames good, {} xruns told once each, position {} never more than {} frames from the clock's, longest wait {} us",
             self.shape.playback.map(|side| side.format.name()),
             self.shape.period_frames,
             self.ear.good,
             self.told,
             self.latest.position_frames,
+            self.apart,
             self.longest_wait / 1000
         );
         (words, self.around.unwrap_or((0, 0)))
