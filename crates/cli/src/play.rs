@@ -42,6 +42,7 @@ struct Played {
     starved_frames: u64,
     integrity: Option<String>,
     reason: Option<String>,
+    held: Vec<String>,
     notes: Vec<String>,
 }
 
@@ -73,8 +74,14 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         let is_virtual = |group: &Played| {
             group.device_id.as_deref().is_some_and(|id| id.starts_with("virtual:"))
         };
-        if chosen.is_automatic && played.iter().any(is_virtual) {
-            say::line("No sound hardware was found, so the virtual device was used.");
+        let stand_in = played.iter().find(|group| is_virtual(group));
+        match stand_in.filter(|_| chosen.is_automatic) {
+            Some(group) if !group.held.is_empty() => say::line(format_args!(
+                "No sound hardware was free, so the virtual device was used: {}.",
+                group.held.join("; ")
+            )),
+            Some(_) => say::line("No sound hardware was found, so the virtual device was used."),
+            None => {}
         }
     });
     if interrupted.load(Ordering::Acquire) {
@@ -231,6 +238,7 @@ fn summary(
         starved_frames: progress.starved.load(Ordering::Relaxed),
         integrity: ours.map(|report| report.integrity.to_string()),
         reason: ours.map(|report| report.integrity_reason.to_string()),
+        held: ours.map_or_else(Vec::new, |report| report.held.clone()),
         notes: report.map_or_else(Vec::new, |report| report.notes),
     }
 }

@@ -233,8 +233,11 @@ impl Core {
         rate.ok_or_else(|| {
             let list: Vec<String> =
                 rates.device.iter().map(|rate| rate.get().to_string()).collect();
-            let text =
-                format!("the device does not run at {rate_hz} Hz, but at {}", list.join(", "));
+            // Ahead of the list, for the interface's texts are cut at 124 bytes.
+            let remedy =
+                if rates.converts { "" } else { " (driver.rate_policy = \"convert\" resamples)" };
+            let list = list.join(", ");
+            let text = format!("the device does not run at {rate_hz} Hz{remedy}, but at {list}");
             AsioError::new(Code::NO_CLOCK, text)
         })
     }

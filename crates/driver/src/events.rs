@@ -97,6 +97,8 @@ pub struct Report {
     pub device_name: Option<String>,
     /// Why this device.
     pub reason_for_device: Option<String>,
+    /// Devices that would have been chosen, and who holds them.
+    pub held: Vec<String>,
     /// `loaded`, `initialized`, `prepared` or `running`.
     pub state: &'static str,
     /// The rate in force.

@@ -38,6 +38,8 @@ pub(crate) struct Offer {
     pub(crate) block: BlockSizes,
     /// Why this device, in a sentence.
     pub(crate) reason: String,
+    /// Devices that would have been chosen, and who holds them.
+    pub(crate) held: Vec<String>,
 }
 
 fn matches(choice: &DeviceChoice, device: &DeviceInfo) -> bool {
@@ -68,7 +70,7 @@ fn holder_of_outputs<'a>(config: &Config, device: &'a DeviceInfo) -> Option<&'a 
 impl Offer {
     /// Chooses a device and describes it to hosts.
     pub(crate) fn new(backends: &[Arc<dyn Backend>], config: &Config) -> AsioResult<Self> {
-        let Choice { backend, device, reason } = choose(backends, config)?;
+        let Choice { backend, device, reason, held } = choose(backends, config)?;
         if let Some(holder) = holder_of_outputs(config, &device) {
             let text =
                 format!("{}: {holder}; end that program, or choose another device", device.name);
@@ -108,7 +110,19 @@ impl Offer {
         let rates = Rates { device: device_rates, converts: config.converts };
         let format = config.container.unwrap_or_else(|| container(&input, &output, config));
         let block = block_sizes(config.block);
-        Ok(Self { backend, device, follower, detours, input, output, rates, format, block, reason })
+        Ok(Self {
+            backend,
+            device,
+            follower,
+            detours,
+            input,
+            output,
+            rates,
+            format,
+            block,
+            reason,
+            held,
+        })
     }
 
     /// A direction, as hosts name it.
@@ -148,6 +162,7 @@ struct Choice {
     backend: Arc<dyn Backend>,
     device: DeviceInfo,
     reason: String,
+    held: Vec<String>,
 }
 
 /// The device that plays, or the one that captures if nothing is to be played.
@@ -184,13 +199,13 @@ fn find(
     wanted: &DeviceChoice,
     suits: impl Fn(&DeviceInfo) -> bool,
 ) -> AsioResult<Choice> {
-    let mut why_not = Vec::new();
+    let (mut why_not, mut held) = (Vec::new(), Vec::new());
     for backend in backends {
         if config.backend.as_deref().is_some_and(|only| only != backend.name()) {
             continue;
         }
         let (backend, is_held_so) = in_mode(backend, config.mode);
-        let devices = match backend.devices() {
+        let mut devices = match backend.devices() {
             Ok(devices) => devices,
             Err(error) => {
                 why_not.push(format!("{}: {error}", backend.name()));
@@ -198,7 +213,16 @@ fn find(
             }
         };
         let fits = |device: &DeviceInfo| matches(wanted, device) && suits(device);
-        let Some(device) = devices.into_iter().find(fits) else { continue };
+        let Some(at) = devices.iter().position(fits) else {
+            if *wanted == DeviceChoice::Default {
+                held.extend(devices.iter().filter_map(|device| {
+                    let who = holder_of_outputs(config, device)?;
+                    Some(format!("{}: {who}", device.name))
+                }));
+            }
+            continue;
+        };
+        let device = devices.swap_remove(at);
         let mut reason = if why_not.is_empty() {
             format!("chosen from the backend {}", backend.name())
         } else {
@@ -207,7 +231,7 @@ fn find(
         if !is_held_so {
             reason += "; it is held as this backend always does, which knows no driver.mode";
         }
-        return Ok(Choice { backend, device, reason });
+        return Ok(Choice { backend, device, reason, held });
     }
     let what = match wanted {
         DeviceChoice::Default | DeviceChoice::None => "no sound device was found".to_owned(),
@@ -305,4 +329,80 @@ pub(crate) fn refusal(error: &Error) -> AsioError {
         _ => Code::HW_MALFUNCTION,
     };
     AsioError::new(code, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use barewire_device::{Channels, DeviceId, Note, OpenRequest, Periods, Stream};
+    use barewire_types::RateHz;
+
+    struct Listing(&'static str, Vec<DeviceInfo>);
+
+    impl Backend for Listing {
+        fn name(&self) -> &'static str {
+            self.0
+        }
+
+        fn devices(&self) -> barewire_types::Result<Vec<DeviceInfo>> {
+            Ok(self.1.clone())
+        }
+
+        fn open(&self, _: &OpenRequest) -> barewire_types::Result<Box<dyn Stream>> {
+            Err(Error::new(barewire_types::ErrorKind::Busy, "a listing opens nothing"))
+        }
+    }
+
+    fn plays(backend: &'static str, notes: Vec<Note>) -> DeviceInfo {
+        let periods =
+            Periods { min_frames: 64, max_frames: 64, preferred_frames: 64, step_frames: 1 };
+        let caps = Caps {
+            formats: vec![SampleFormat::INT32],
+            rates: vec![RateHz::DAT],
+            channels: Channels { counts: vec![2], names: Vec::new() },
+            periods,
+        };
+        let (id, name) = (DeviceId::new(backend, "Card,0"), format!("{backend}'s card"));
+        DeviceInfo { id, name, capture: None, playback: Some(caps), is_default: true, notes }
+    }
+
+    fn held(backend: &'static str) -> DeviceInfo {
+        let text = "its outputs are held by otherplayer (process 4711)".to_owned();
+        let note = Note { kind: NoteKind::Held, text };
+        DeviceInfo { playback: None, is_default: false, ..plays(backend, vec![note]) }
+    }
+
+    fn offer(devices: Vec<DeviceInfo>, config: &Config) -> AsioResult<Offer> {
+        let hardware = Listing("hardware", devices);
+        let other = Listing("other", vec![plays("other", Vec::new())]);
+        Offer::new(&[Arc::new(hardware), Arc::new(other)], config)
+    }
+
+    #[test]
+    fn who_holds_a_device_that_was_passed_over_is_told() {
+        let offer = offer(vec![held("hardware")], &Config::default()).unwrap();
+        assert_eq!(offer.device.id.backend(), "other");
+        assert_eq!(offer.held.len(), 1);
+        let text = &offer.held[0];
+        assert!(text.contains("hardware's card: its outputs are held by otherplayer"), "{text}");
+    }
+
+    #[test]
+    fn nothing_is_told_of_a_device_that_is_free_or_of_none() {
+        let hardware = plays("hardware", Vec::new());
+        let free = offer(vec![held("hardware"), hardware], &Config::default()).unwrap();
+        assert_eq!((free.device.id.backend(), free.held.len()), ("hardware", 0));
+        let none = offer(Vec::new(), &Config::default()).unwrap();
+        assert_eq!((none.device.id.backend(), none.held.len()), ("other", 0));
+    }
+
+    #[test]
+    fn a_device_that_is_named_and_held_is_refused_with_its_holder() {
+        let id = DeviceChoice::Id("hardware:Card,0".into());
+        let config = Config { output: id, ..Config::default() };
+        let error = offer(vec![held("hardware")], &config).map(|_| ()).unwrap_err();
+        assert!(error.text.contains("otherplayer (process 4711)"), "{}", error.text);
+        let inputs = Config { input: config.output.clone(), output: DeviceChoice::None, ..config };
+        assert_eq!(holder_of_outputs(&inputs, &held("hardware")), None);
+    }
 }

@@ -2,6 +2,8 @@
 
 mod baton;
 mod host;
+#[cfg(target_os = "linux")]
+pub mod servers;
 pub mod wire;
 
 pub use baton::BatonSystem;

@@ -17,7 +17,7 @@ const LEVEL: u8 = 2;
 
 /// The volume's range and step, in 1/256 dB.
 const LEAST_VOLUME: i16 = -64 * 256;
-const MOST_VOLUME: i16 = 0;
+const MOST_VOLUME: i16 = 6 * 256;
 const VOLUME_STEP: i16 = 256;
 
 /// What the host has set.
@@ -182,12 +182,13 @@ mod tests {
     }
 
     #[test]
-    fn only_the_top_of_the_volume_leaves_samples_as_they_are() {
-        assert!(Device::new(0).gain() >= 1.0);
+    fn only_0_db_leaves_samples_as_they_are() {
+        assert_eq!(Device::new(0).gain().to_bits(), 1_f64.to_bits());
+        assert!(Device::new(6).gain() > 1.9);
         let mut device = Device::new(-6);
         assert!((device.gain() - 0.501).abs() < 0.001);
         device.ask(setup(0x21, CUR, LEVEL, VOLUME), &[0, 0]);
-        assert!(device.gain() >= 1.0);
+        assert_eq!(device.gain().to_bits(), 1_f64.to_bits());
         device.ask(setup(0x21, CUR, MUTE, VOLUME), &[1]);
         assert!(device.gain() <= 0.0);
     }

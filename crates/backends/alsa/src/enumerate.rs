@@ -166,9 +166,10 @@ pub(crate) fn name_holders(holders: &[Holder]) -> String {
     holders.iter().map(named).collect::<Vec<_>>().join(" and ")
 }
 
-/// A volume that is not at its top, or a switch that is off, alters or silences what is played.
+/// A volume that is not at 0 dB, or a switch that is off, alters or silences what is played.
 ///
-/// Most hardware has 0 dB at the top of the range; where it has more, the note errs on the side of speaking.
+/// Where a card does not tell which value that is, it is taken to be the top, as it is on most: the note errs on the side of
+/// speaking.
 pub(crate) fn volume_notes(control: &dyn Control) -> Vec<Note> {
     let Ok(mixer) = control.mixer() else {
         return Vec::new();
@@ -186,13 +187,16 @@ fn volume_note(element: &MixerElement) -> Option<Note> {
             format!("the mixer's \"{}\" is off: nothing will be heard; switch it on", element.name)
         })
     } else if !element.is_switch && element.name.contains("Volume") {
-        let low = element.values.iter().any(|&value| value < element.max);
-        low.then(|| {
+        let unity = element.unity.unwrap_or(element.max);
+        let off = element.values.iter().find(|&&value| value != unity);
+        off.map(|value| {
+            let to = match element.unity {
+                Some(unity) if unity < element.max => format!("{unity}, which is 0 dB,"),
+                _ => "the top".to_owned(),
+            };
+            let (name, max) = (&element.name, element.max);
             format!(
-                "the mixer's \"{}\" stands at {} of {}: set it to the top for bit-perfect playing",
-                element.name,
-                element.values.iter().min().copied().unwrap_or(0),
-                element.max
+                "the mixer's \"{name}\" stands at {value} of {max}: set it to {to} for bit-perfect playing"
             )
         })
     } else {

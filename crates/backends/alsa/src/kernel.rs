@@ -89,6 +89,8 @@ pub struct MixerElement {
     pub min: i64,
     /// Greatest value.
     pub max: i64,
+    /// The value that leaves samples as they are (0 dB), if the card tells one.
+    pub unity: Option<i64>,
     /// The value of each of its channels.
     pub values: Vec<i64>,
 }

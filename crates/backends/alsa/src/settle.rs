@@ -11,11 +11,13 @@ use std::sync::atomic::AtomicU32;
 
 /// How long is measured: several of the packs of packets, of up to a millisecond, in which positions move.
 const MEASURE_NS: Ns = 12_000_000;
-/// How long both may take to begin to move.
+/// How long all of it may take.
 const PATIENCE_NS: Ns = 500_000_000;
 /// How often it is looked: a frame at 48 kHz, far less than a packet's 125 µs, so that each position is seen soon after it has
 /// changed.
 const LOOK_NS: Ns = 20_000;
+/// How often it is looked when only the first period is waited for: playback is fed meanwhile.
+const PAUSE_NS: Ns = 250_000;
 
 /// The line on which a lane moves, from positions that are seen late but never early: the highest of them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,7 +62,9 @@ impl AlsaStream {
         let (mut both_since, mut first) = (None, u64::MAX);
         // The kernel wakes at multiples of its own count of a period: there the first of ours begins.
         while capture.moved < first {
-            capture.look(true)?;
+            // There, as with every later period, the interrupt's position is taken, whose time is exact.
+            let is_measuring = first == u64::MAX;
+            capture.look(is_measuring)?;
             captured.see(capture.moved, system.now_ns() - begin, rate);
             playback.look(true)?;
             let now = system.now_ns();
@@ -71,13 +75,16 @@ impl AlsaStream {
             capture.publish()?;
             if capture.moved > 0 && playback.moved > 0 {
                 let since = *both_since.get_or_insert(now);
-                if now >= since + MEASURE_NS && first == u64::MAX {
-                    first = capture.moved.next_multiple_of(period);
+                if now >= since + MEASURE_NS && is_measuring {
+                    first = (capture.moved + 1).next_multiple_of(period);
                 }
-            } else if now >= begin + PATIENCE_NS {
+            }
+            if now >= begin + PATIENCE_NS {
                 return Err(crate::kernel::errno::EIO);
             }
-            system.sleep(&AtomicU32::new(0), 0, now + LOOK_NS);
+            // Who looks all the time holds up the interrupt whose time counts.
+            let pause = if first == u64::MAX { LOOK_NS } else { PAUSE_NS };
+            system.sleep(&AtomicU32::new(0), 0, now + pause);
         }
         let ahead = ahead(played, captured).unwrap_or(0);
         feed(playback, offset(capture.ours + prefill, ahead))

@@ -90,7 +90,7 @@ impl Stream for AlsaStream {
             if ready == Ready::Woken {
                 return Wake::Idle;
             }
-            match self.due(true) {
+            match self.due_when_woken() {
                 Ok(Some(period)) => return Wake::Due(period),
                 Ok(None) if self.system.now_ns() >= until => return Wake::Idle,
                 // Ready, yet less than a period: the other direction is not there yet, or the hardware moves in steps of
@@ -250,6 +250,15 @@ impl AlsaStream {
         let frames = (ready - ready % period).min(u64::from(self.shape.max_period_frames));
         let frames = u32::try_from(frames).unwrap_or(self.shape.period_frames);
         Ok(Some(self.period(frames, stamp)))
+    }
+
+    /// What the interrupt saw bears its own time, which is exact; only if that is not enough is the hardware asked, and then
+    /// the time is that of the asking.
+    fn due_when_woken(&mut self) -> Result<Option<Period>, Errno> {
+        match self.due(false)? {
+            Some(period) => Ok(Some(period)),
+            None => self.due(true),
+        }
     }
 
     fn period(&mut self, frames: u32, stamp: Stamp) -> Period {

@@ -41,6 +41,8 @@ pub mod pcm {
 /// Requests of `/dev/snd/controlC*`.
 pub mod control {
     use super::{CardInfo, ElemInfo, ElemList, ElemValue, PcmInfo, Request, c_int, ioc};
+    /// The size is that of the head, to which the records are attached.
+    pub const TLV_READ: Request = Request(ioc(3, b'U', 0x1A, 2 * size_of::<u32>()));
     pub const CARD_INFO: Request = Request(ioc(2, b'U', 0x01, size_of::<CardInfo>()));
     pub const ELEM_LIST: Request = Request(ioc(3, b'U', 0x10, size_of::<ElemList>()));
     pub const ELEM_INFO: Request = Request(ioc(3, b'U', 0x11, size_of::<ElemInfo>()));
@@ -344,6 +346,16 @@ pub struct ElemInfo {
     pub integer: [c_long; 3],
     pub value_rest: [u8; 128 - 3 * size_of::<c_long>()],
     pub reserved: [u8; 64],
+}
+
+/// Records about a mixer element, in words (`include/uapi/sound/tlv.h`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Tlv {
+    pub numid: u32,
+    /// Bytes of `words`.
+    pub length: u32,
+    pub words: [u32; 256],
 }
 
 /// The value of a mixer element.

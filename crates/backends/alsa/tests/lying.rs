@@ -177,18 +177,24 @@ fn a_volume_below_unity_and_a_muted_output_are_noted() {
         is_switch,
         min: 0,
         max,
+        unity: None,
         values: vec![value, value],
     };
+    let with_unity = |unity, element| MixerElement { unity: Some(unity), ..element };
     let mixer = vec![
         element("PCM Playback Volume", false, 255, 240),
         element("Master Playback Switch", true, 1, 0),
         element("Front Playback Volume", false, 87, 87),
+        with_unity(100, element("Line Playback Volume", false, 124, 100)),
+        with_unity(100, element("Headphone Playback Volume", false, 124, 124)),
     ];
     let world = World::new(vec![Card { mixer, ..Card::default() }]);
     let stream = open(&world, &request(48_000, 64)).unwrap();
     let notes = stream.notes();
     let volumes: Vec<_> = notes.iter().filter(|note| note.kind == NoteKind::Volume).collect();
-    assert_eq!(volumes.len(), 2, "{volumes:?}");
+    assert_eq!(volumes.len(), 3, "{volumes:?}");
+    let louder = volumes.iter().find(|note| note.text.contains("Headphone")).unwrap();
+    assert!(louder.text.contains("set it to 100, which is 0 dB"), "{louder:?}");
     assert!(volumes.iter().any(|note| note.text.contains("PCM Playback Volume")));
     assert!(volumes.iter().any(|note| note.text.contains("Master Playback Switch")));
 }

@@ -14,122 +14,39 @@ mod rig;
 use barewire_device::{Backend, Loss, OpenRequest, Wake};
 use barewire_jack::{JackBackend, Wiring};
 use barewire_rt::{RealSystem, System};
+use barewire_testkit::servers::{JACK_VARIABLE, PIPEWIRE_VARIABLE, PipeWire, are_there};
 use rig::engine::Running;
 use rig::{PERIOD_FRAMES, SECOND_NS, next, request};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-const VARIABLE: &str = "PIPEWIRE_RUNTIME_DIR";
-
-/// A daemon without session manager and bus: a clock, a sink, and nothing of the machine's.
-const CONFIGURATION: &str = r#"
-context.properties = {
-    support.dbus = false
-    core.daemon = true
-    core.name = pipewire-0
-    default.clock.rate = 48000
-    default.clock.quantum = 256
-    default.clock.min-quantum = 256
-    default.clock.max-quantum = 256
-}
-context.spa-libs = {
-    support.* = support/libspa-support
-    audio.convert.* = audioconvert/libspa-audioconvert
-}
-context.modules = [
-    { name = libpipewire-module-rt args = { nice.level = 0 rt.prio = 10 } flags = [ ifexists nofail ] }
-    { name = libpipewire-module-protocol-native }
-    { name = libpipewire-module-metadata }
-    { name = libpipewire-module-spa-node-factory }
-    { name = libpipewire-module-client-node }
-    { name = libpipewire-module-access }
-    { name = libpipewire-module-adapter }
-    { name = libpipewire-module-link-factory }
-]
-context.objects = [
-    { factory = metadata args = { metadata.name = default } }
-    { factory = adapter args = {
-        factory.name = support.null-audio-sink
-        node.name = sink
-        media.class = Audio/Sink
-        object.linger = true
-        audio.position = "FL,FR"
-        priority.driver = 30000
-        node.always-process = true
-        monitor.channel-volumes = true
-    } }
-]
-"#;
-/// What a session manager would do: gives the sink its ports.
-const PORTS: &str = "{ direction: Input, mode: dsp, monitor: true, format: { mediaType: audio, mediaSubtype: raw, format: F32P, rate: 48000, channels: 2, position: [ FL, FR ] } }";
 
 /// Runs the tests below with a daemon's folder of their own.
 #[test]
 fn on_a_real_pipewire() {
     let needed =
         [("pipewire", "pipewire"), ("pw-cli", "pipewire-bin"), ("pw-jack", "pipewire-jack")];
-    if rig::are_there(&needed) {
+    if are_there(&needed) {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("own.conf"), CONFIGURATION).unwrap();
         // No JACK2 server of this name runs, so that its libjack finds none.
         let nobody = Path::new("barewire-nobody");
         rig::run_ignored(&[
-            (VARIABLE, folder.path()),
+            (PIPEWIRE_VARIABLE, folder.path()),
             ("XDG_RUNTIME_DIR", folder.path()),
-            ("JACK_DEFAULT_SERVER", nobody),
+            (JACK_VARIABLE, nobody),
         ]);
     }
 }
 
-/// A running daemon; killed when dropped.
-struct Daemon(Child);
-
-fn folder() -> PathBuf {
-    std::env::var_os(VARIABLE).expect("started by `on_a_real_pipewire`").into()
+fn start() -> PipeWire {
+    let folder = std::env::var_os(PIPEWIRE_VARIABLE).expect("started by `on_a_real_pipewire`");
+    PipeWire::start(Path::new(&folder), || !backend().devices().unwrap().is_empty())
 }
 
 fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).stderr(Stdio::null()).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-impl Daemon {
-    fn start() -> Self {
-        let mut command = Command::new("pipewire");
-        command.arg("-c").arg(folder().join("own.conf")).stdin(Stdio::null());
-        let daemon = Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-        let begin = Instant::now();
-        while backend().devices().unwrap().is_empty() {
-            assert!(begin.elapsed() < Duration::from_secs(20), "PipeWire does not answer");
-            if let Some(sink) = sink() {
-                output("pw-cli", &["s", &sink, "PortConfig", PORTS]);
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        daemon
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// The sink's number, if the daemon runs.
-fn sink() -> Option<String> {
-    let mut number = None;
-    for line in output("pw-cli", &["ls", "Node"]).lines() {
-        if let Some(rest) = line.trim().strip_prefix("id ") {
-            number = rest.split(',').next().map(str::to_owned);
-        } else if line.contains("node.name = \"sink\"") {
-            return number;
-        }
-    }
-    None
 }
 
 /// As everybody has it: connected with the hardware.
@@ -147,7 +64,7 @@ fn round() -> JackBackend {
 #[test]
 #[ignore = "run by `on_a_real_pipewire`"]
 fn twenty_four_bits_come_back_from_the_sinks_monitor() {
-    let _daemon = Daemon::start();
+    let _daemon = start();
     let devices = backend().devices().unwrap();
     let playback = devices[0].playback.as_ref().unwrap();
     assert_eq!(playback.channels.names, ["sink:playback_FL", "sink:playback_FR"]);
@@ -165,7 +82,7 @@ fn twenty_four_bits_come_back_from_the_sinks_monitor() {
 #[test]
 #[ignore = "run by `on_a_real_pipewire`"]
 fn by_default_outputs_are_connected_with_the_sink_and_its_thread_runs_the_cycle() {
-    let _daemon = Daemon::start();
+    let _daemon = start();
     let stream = backend().open(&OpenRequest { capture: None, ..request() }).unwrap();
     let running = Running::start(stream);
     running.await_blocks(true, 300);
@@ -187,7 +104,7 @@ fn by_default_outputs_are_connected_with_the_sink_and_its_thread_runs_the_cycle(
 fn a_daemon_that_is_killed_is_lost_and_its_successor_found_each_time() {
     let kills = std::env::var("BAREWIRE_KILLS").map_or(3, |count| count.parse().unwrap());
     let request = OpenRequest { capture: None, ..request() };
-    let mut daemon = Daemon::start();
+    let mut daemon = start();
     let running = Running::start(backend().open(&request).unwrap());
     for n in 0..kills {
         running.await_blocks(true, 5);
@@ -200,7 +117,7 @@ fn a_daemon_that_is_killed_is_lost_and_its_successor_found_each_time() {
         }
         drop(running.control.take_dead());
         assert!(backend().open(&request).is_err(), "{n}: there is no server");
-        daemon = Daemon::start();
+        daemon = start();
         assert!(running.control.offer(backend().open(&request).unwrap()).is_ok(), "{n}");
     }
     running.await_blocks(true, 5);
@@ -211,7 +128,7 @@ fn a_daemon_that_is_killed_is_lost_and_its_successor_found_each_time() {
 #[ignore = "run by `on_a_real_pipewire`"]
 fn a_stream_without_an_engine_tells_its_loss() {
     let system = RealSystem::new();
-    let daemon = Daemon::start();
+    let daemon = start();
     let mut stream = round().open(&request()).unwrap();
     assert_eq!(stream.shape().period_frames, PERIOD_FRAMES);
     stream.start().unwrap();

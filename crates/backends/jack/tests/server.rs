@@ -16,87 +16,44 @@ use barewire_device::{Backend, Loss, Wake};
 use barewire_engine::EventKind;
 use barewire_jack::{JackBackend, Wiring};
 use barewire_rt::{RealSystem, System};
+use barewire_testkit::servers::{JACK_VARIABLE, Jackd, are_there};
 use barewire_types::ErrorKind;
 use rig::engine::Running;
 use rig::{PERIOD_FRAMES, SECOND_NS, exchange, next, request};
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-const VARIABLE: &str = "JACK_DEFAULT_SERVER";
-
 /// Runs the tests below with a server's name of their own.
 #[test]
 fn on_a_real_server() {
-    if rig::are_there(&[("jackd", "jackd2")]) {
+    if are_there(&[("jackd", "jackd2")]) {
         let name = format!("barewire-test-{}", std::process::id());
-        rig::run_ignored(&[(VARIABLE, Path::new(&name))]);
+        rig::run_ignored(&[(JACK_VARIABLE, Path::new(&name))]);
     }
 }
 
-/// A running server; ended in order when dropped, so that it leaves its place among the few that JACK2 has for servers.
-struct Server {
-    child: Child,
-    log: PathBuf,
+fn start(rate_hz: u32) -> Jackd {
+    let name = std::env::var(JACK_VARIABLE).expect("started by `on_a_real_server`");
+    Jackd::start(&name, rate_hz, PERIOD_FRAMES, || !backend().devices().unwrap().is_empty())
 }
 
-impl Server {
-    fn start(rate_hz: u32) -> Self {
-        let name = std::env::var(VARIABLE).expect("started by `on_a_real_server`");
-        let (rate, period) = (rate_hz.to_string(), PERIOD_FRAMES.to_string());
-        let log = std::env::temp_dir().join(format!("{name}.log"));
-        let words = File::create(&log).unwrap();
-        let mut command = Command::new("jackd");
-        command.args(["-n", &name, "-R", "-P", "10", "-d", "dummy", "-r", &rate, "-p", &period]);
-        command.stdout(words.try_clone().unwrap()).stderr(words).stdin(Stdio::null());
-        let server = Self { child: command.spawn().unwrap(), log };
-        let begin = Instant::now();
-        while backend().devices().unwrap().is_empty() {
-            let words = || std::fs::read_to_string(&server.log).unwrap_or_default();
-            let is_patient = begin.elapsed() < Duration::from_secs(20);
-            assert!(is_patient, "jackd does not answer; it says:\n{}", words());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        server
-    }
-
-    /// Ends it as a crash would. Its successor takes its place, having its name.
-    fn crash(mut self) {
-        self.child.kill().unwrap();
-    }
-
-    /// Suspends the server for a while.
-    fn pause(&self, length: Duration) {
-        let signal = |name: &str| {
-            let id = self.child.id().to_string();
-            assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
-        };
-        signal("-STOP");
-        std::thread::sleep(length);
-        signal("-CONT");
-    }
-
-    /// The xruns in the server's own words.
-    fn own_xruns(&self) -> usize {
-        let text = std::fs::read_to_string(&self.log).unwrap();
-        text.lines().filter(|line| line.contains("XRun")).count()
-    }
+/// Suspends the server for a while.
+fn pause(server: &Jackd, length: Duration) {
+    let signal = |name: &str| {
+        let id = server.process().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    };
+    signal("-STOP");
+    std::thread::sleep(length);
+    signal("-CONT");
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        let begin = Instant::now();
-        while matches!(self.child.try_wait(), Ok(None)) && begin.elapsed().as_secs() < 5 {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_file(&self.log);
-    }
+/// The xruns in the server's own words.
+fn own_xruns(server: &Jackd) -> usize {
+    server.words().lines().filter(|line| line.contains("XRun")).count()
 }
 
 fn backend() -> JackBackend {
@@ -108,7 +65,7 @@ fn backend() -> JackBackend {
 fn the_contract_is_kept() {
     /// A rule that a busy machine upset is tried again so often.
     const TRIES: u32 = 5;
-    let _server = Server::start(48_000);
+    let _server = start(48_000);
     let make = || Bench {
         system: RealSystem::new(),
         backend: Box::new(backend()),
@@ -171,7 +128,7 @@ fn the_contract_is_kept() {
 #[test]
 #[ignore = "run by `on_a_real_server`"]
 fn twenty_four_bits_come_back_untouched() {
-    let _server = Server::start(48_000);
+    let _server = start(48_000);
     let mut stream = backend().open(&request()).unwrap();
     let (gaps, xruns) = rig::send_round(&*RealSystem::new(), &mut *stream, 96_000);
     assert!(gaps <= 2 * xruns, "{gaps} gaps, but {xruns} xruns told");
@@ -180,7 +137,7 @@ fn twenty_four_bits_come_back_untouched() {
 #[test]
 #[ignore = "run by `on_a_real_server`"]
 fn libjacks_own_thread_runs_the_cycle() {
-    let _server = Server::start(48_000);
+    let _server = start(48_000);
     let running = Running::start(backend().open(&request()).unwrap());
     running.await_blocks(true, 300);
     let (own, foreign) = (&running.notes.own, &running.notes.foreign);
@@ -200,7 +157,7 @@ fn xruns_are_those_that_the_server_counts() {
     /// Longer than what a busy machine adds, and shorter than the pauses.
     const LEAST_US: u64 = 60_000;
     const PAUSES: usize = 12;
-    let server = Server::start(48_000);
+    let server = start(48_000);
     let system = RealSystem::new();
     let mut stream = backend().open(&request()).unwrap();
     stream.start().unwrap();
@@ -216,12 +173,12 @@ fn xruns_are_those_that_the_server_counts() {
     });
     for _ in 0..PAUSES {
         std::thread::sleep(Duration::from_millis(100));
-        server.pause(Duration::from_millis(120));
+        pause(&server, Duration::from_millis(120));
     }
     std::thread::sleep(Duration::from_millis(200));
     done.store(1, Ordering::Release);
     let missed = reader.join().unwrap();
-    let told = server.own_xruns();
+    let told = own_xruns(&server);
     let to_us = |frames: u32| u64::from(frames) * 1_000_000 / 48_000;
     let ours: Vec<u64> = missed.into_iter().map(to_us).filter(|&us| us >= LEAST_US).collect();
     println!("the server told {told} xruns, we {ours:?} us");
@@ -234,7 +191,7 @@ fn xruns_are_those_that_the_server_counts() {
 fn a_server_that_is_killed_is_lost_and_its_successor_found_each_time() {
     // Fifty times in the JACK lab (`cargo xtask jack`), in debug and in release.
     let kills = std::env::var("BAREWIRE_KILLS").map_or(6, |count| count.parse().unwrap());
-    let mut server = Server::start(48_000);
+    let mut server = start(48_000);
     let mut running = Running::start(backend().open(&request()).unwrap());
     for n in 0..kills {
         running.await_blocks(true, 5);
@@ -249,7 +206,7 @@ fn a_server_that_is_killed_is_lost_and_its_successor_found_each_time() {
         drop(running.control.take_dead());
         let error = backend().open(&request()).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::NotFound);
-        server = Server::start(48_000);
+        server = start(48_000);
         let stream = backend().open(&request()).unwrap();
         assert!(running.control.offer(stream).is_ok(), "{n}: the offer is refused");
     }
@@ -264,7 +221,7 @@ fn a_server_that_is_killed_is_lost_and_its_successor_found_each_time() {
 #[ignore = "run by `on_a_real_server`"]
 fn a_stream_without_an_engine_tells_its_loss() {
     let system = RealSystem::new();
-    let server = Server::start(48_000);
+    let server = start(48_000);
     let mut stream = backend().open(&request()).unwrap();
     stream.start().unwrap();
     assert!(matches!(next(&*system, &mut *stream), Wake::Due(_)));
@@ -281,7 +238,7 @@ fn a_stream_without_an_engine_tells_its_loss() {
 #[test]
 #[ignore = "run by `on_a_real_server`"]
 fn another_rate_than_the_servers_is_refused_with_a_remedy() {
-    let _server = Server::start(44_100);
+    let _server = start(44_100);
     let error = backend().open(&request()).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::UnsupportedRate);
     assert!(error.remedy_text().unwrap().contains("44100"), "{error}");
@@ -290,7 +247,7 @@ fn another_rate_than_the_servers_is_refused_with_a_remedy() {
 #[test]
 #[ignore = "run by `on_a_real_server`"]
 fn a_server_that_changes_its_period_is_a_device_that_changed() {
-    let _server = Server::start(48_000);
+    let _server = start(48_000);
     let system = RealSystem::new();
     let mut stream = backend().open(&request()).unwrap();
     stream.start().unwrap();

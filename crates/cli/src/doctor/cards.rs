@@ -48,6 +48,8 @@ fn held(machine: &Machine, card: &str) -> Vec<Finding> {
             let Some(owner) = machine.field(format!("{place}/status"), "owner_pid") else {
                 continue;
             };
+            // The kernel names the thread that opened it.
+            let owner = machine.field(format!("proc/{owner}/status"), "Tgid").unwrap_or(owner);
             let Ok(process) = owner.parse() else { continue };
             let rate = machine.field(format!("{place}/hw_params"), "rate");
             let rate = rate.and_then(|text| Some(text.split_whitespace().next()?.to_owned()));

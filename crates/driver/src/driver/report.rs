@@ -70,6 +70,7 @@ impl Core {
             device_id: offer.as_ref().map(|offer| offer.device.id.to_string()),
             device_name: offer.as_ref().map(|offer| offer.device.name.clone()),
             reason_for_device: offer.as_ref().map(|offer| offer.reason.clone()),
+            held: offer.as_ref().map_or_else(Vec::new, |offer| offer.held.clone()),
             state: state.name(),
             rate: self.rate(),
             block_frames,

@@ -1,10 +1,11 @@
 //! The real kernel, by system calls. The only `unsafe` of this backend that talks to the system.
 
 use super::{Control, Errno, Holder, Kernel, MixerElement, Pcm, Ready, Ring, Waiter};
+use crate::decibel;
 use crate::uapi::{
     self, CardInfo, ChannelInfo, ElemId, ElemInfo, ElemList, ElemValue, HwParams, MmapControl,
 };
-use crate::uapi::{MmapStatus, PcmInfo, Request, SwParams, SyncPtr};
+use crate::uapi::{MmapStatus, PcmInfo, Request, SwParams, SyncPtr, Tlv};
 use barewire_rt::{Wake, Waker};
 use barewire_types::Ns;
 use std::fs::{self, File, OpenOptions};
@@ -31,9 +32,19 @@ fn errno_of(error: &std::io::Error) -> Errno {
 fn request<T>(file: &File, request: Request, argument: &mut T) -> Result<(), Errno> {
     let size = (request.0 >> 16) & 0x3FFF;
     debug_assert!(size == 0 || size == std::ffi::c_ulong::try_from(size_of::<T>()).unwrap_or(0));
-    // SAFETY: the descriptor is open, and the kernel touches at most the size that the number carries, which is
-    // that of `T`.
-    let result = unsafe { libc::ioctl(file.as_raw_fd(), request.0 as _, ptr::from_mut(argument)) };
+    // SAFETY: the kernel touches at most the size that the number carries, which is that of `T`.
+    unsafe { call(file, request, ptr::from_mut(argument).cast()) }
+}
+
+/// # Safety
+/// `argument` has to be what the request takes.
+unsafe fn call(
+    file: &File,
+    request: Request,
+    argument: *mut std::ffi::c_void,
+) -> Result<(), Errno> {
+    // SAFETY: the descriptor is open; for the argument the caller answers.
+    let result = unsafe { libc::ioctl(file.as_raw_fd(), request.0 as _, argument) };
     if result < 0 { Err(last_errno()) } else { Ok(()) }
 }
 
@@ -52,6 +63,12 @@ fn open(path: &str, extra: i32) -> Result<File, Errno> {
 
 fn letter(direction: i32) -> char {
     if direction == uapi::PLAYBACK { 'p' } else { 'c' }
+}
+
+/// Whose thread this is: the kernel names a PCM's owner by the thread that opened it.
+fn process_of(thread: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
 }
 
 impl Kernel for RealKernel {
@@ -91,7 +108,8 @@ impl Kernel for RealKernel {
         };
         let mut holders: Vec<Holder> = entries
             .filter_map(|entry| process(entry.ok()?))
-            .map(|process| {
+            .map(|thread| {
+                let process = process_of(thread).unwrap_or(thread);
                 let name = fs::read_to_string(format!("/proc/{process}/comm")).ok();
                 Holder { process, name: name.map(|name| name.trim().to_owned()) }
             })
@@ -130,6 +148,22 @@ impl RealControl {
         Ok(ids)
     }
 
+    /// What a volume means in decibels, if it says so.
+    fn records(&self, info: &ElemInfo) -> Option<Vec<u32>> {
+        const TLV_READABLE: u32 = 1 << 4;
+        if info.access & TLV_READABLE == 0 {
+            return None;
+        }
+        let words = [0; 256];
+        let length = u32::try_from(size_of_val(&words)).ok()?;
+        // The number is in force from the kernel's own information on, not from the list's.
+        let mut tlv = Tlv { numid: info.id.numid, length, words };
+        let argument = ptr::from_mut(&mut tlv).cast();
+        // SAFETY: behind the head lie as many bytes as it says.
+        unsafe { call(&self.file, uapi::control::TLV_READ, argument) }.ok()?;
+        Some(tlv.words.to_vec())
+    }
+
     #[expect(clippy::useless_conversion, reason = "c_long has 32 bits on 32-bit systems")]
     fn element(&self, id: ElemId) -> Option<MixerElement> {
         const BOOLEAN: i32 = 1;
@@ -149,11 +183,13 @@ impl RealControl {
         let channels = (info.count as usize).min(value.integer.len());
         let is_switch = info.kind == BOOLEAN;
         let (min, max) = if is_switch { (0, 1) } else { (info.integer[0], info.integer[1]) };
+        let (min, max) = (i64::from(min), i64::from(max));
         Some(MixerElement {
             name: uapi::text(&id.name),
             is_switch,
-            min: i64::from(min),
-            max: i64::from(max),
+            min,
+            max,
+            unity: self.records(&info).and_then(|words| decibel::unity(&words, min, max)),
             values: value.integer[..channels].iter().map(|&v| i64::from(v)).collect(),
         })
     }
@@ -425,5 +461,22 @@ impl Waiter for RealWaiter {
             return Ready::Woken;
         }
         if ready > 0 { Ready::Pcm } else { Ready::Time }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_named_by_its_process() {
+        let told = std::thread::spawn(|| {
+            // SAFETY: touches no memory.
+            let thread = u32::try_from(unsafe { libc::gettid() }).ok();
+            (thread, thread.and_then(process_of))
+        });
+        let (thread, process) = told.join().unwrap_or_default();
+        assert_eq!(process, Some(std::process::id()));
+        assert_ne!(thread, process);
     }
 }

@@ -14,19 +14,6 @@ use std::process::{Command, Stdio};
 pub const PERIOD_FRAMES: u32 = 256;
 pub const SECOND_NS: u64 = 1_000_000_000;
 
-/// Whether all programs are installed; if not, that is said, and is a failure where everything must be.
-pub fn are_there(programs: &[(&str, &str)]) -> bool {
-    let paths = std::env::var_os("PATH").unwrap_or_default();
-    let is_there =
-        |name: &str| std::env::split_paths(&paths).any(|folder| folder.join(name).is_file());
-    let missing: Vec<_> = programs.iter().filter(|(name, _)| !is_there(name)).collect();
-    for (name, package) in &missing {
-        println!("SKIPPED: {name} is not installed (Debian package {package})");
-    }
-    assert!(missing.is_empty() || std::env::var_os("BAREWIRE_ALL").is_none(), "{missing:?}");
-    missing.is_empty()
-}
-
 /// Runs the ignored tests of this program again, with an environment of their own.
 pub fn run_ignored(environment: &[(&str, &Path)]) {
     let mut command = Command::new(std::env::current_exe().unwrap());
