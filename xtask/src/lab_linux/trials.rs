@@ -46,7 +46,7 @@ pub(crate) const TRIALS: [Trial; 8] = [
         name: "usb-xruns",
         is_long: true,
         script: "plug
-on-hardware duplex alsa:Interface,0 48000 256 300 xruns=500 tolerance=6 apart=96
+on-hardware duplex alsa:Interface,0 48000 256 300 xruns=500 tolerance=6 apart=8
 grep -c gap /tmp/usb.log
 ",
         oks: 1,
@@ -88,7 +88,7 @@ grep gap /tmp/usb.log && echo BAD gaps; cat /tmp/usb.log
         name: "aloop-xruns",
         is_long: true,
         script: "loop
-on-hardware duplex alsa:Loopback,0 48000 64 300 xruns=500 capture=alsa:Loopback,1 clock=alsa:Dummy,0 tolerance=4096 apart=96
+on-hardware duplex alsa:Loopback,0 48000 64 300 xruns=500 capture=alsa:Loopback,1 clock=alsa:Dummy,0 tolerance=4096 apart=8
 ",
         oks: 1,
         says: &["500 xruns told once each"],

@@ -26,7 +26,7 @@ pub(crate) struct Options {
     clock: Option<String>,
     /// Xruns to inject.
     pub(crate) xruns: u64,
-    /// How far the position may be from the clock's, which the card has to keep to the ppm.
+    /// How far the position may be from the clock's, which the card has to keep to the ppm; a frame more after each xrun.
     pub(crate) apart_frames: Option<u64>,
     /// How far the way round may be from what is stated.
     pub(crate) tolerance_frames: u64,
