@@ -2,7 +2,6 @@
 
 mod baton;
 mod host;
-#[cfg(target_os = "linux")]
 pub mod servers;
 pub mod wire;
 
