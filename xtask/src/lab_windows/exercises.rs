@@ -1,6 +1,7 @@
 //! The exercises, in the order in which they run. One is a module here and a line below: it gets a [`Lab`] of its own and
 //! says in some words what it found.
 
+mod conform;
 mod ks;
 mod mixers;
 mod portaudio;
@@ -25,6 +26,7 @@ pub(crate) struct Exercise {
 pub(crate) const ALL: &[Exercise] = &[
     Exercise { name: "starts", run: starts::run, is_timed: false },
     Exercise { name: "registration", run: registration::run, is_timed: false },
+    Exercise { name: "conform", run: conform::run, is_timed: false },
     Exercise { name: "wasapi", run: wasapi::run, is_timed: false },
     Exercise { name: "portaudio", run: portaudio::run, is_timed: false },
     Exercise { name: "mme", run: mixers::mme, is_timed: true },

@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Where it is installed, below the prefix.
 const FOLDER: &str = "drive_c/Program Files/Barewire";
 const PROGRAM: &str = r"C:\Program Files\Barewire\barewire.exe";
-const LIBRARY: &str = r"C:\Program Files\Barewire\barewire.dll";
+pub(super) const LIBRARY: &str = r"C:\Program Files\Barewire\barewire.dll";
 /// Where `install` puts the settings.
 pub(super) const SETTINGS_PLACE: &str = r"C:\Program Files\Barewire\settings.toml";
 const SETTINGS: &str =
@@ -52,8 +52,13 @@ pub(super) fn install(lab: &Lab, settings: &str) -> Result<bool> {
 
 /// Runs the installed command.
 pub(super) fn barewire(lab: &Lab, arguments: &[&str]) -> Result<String> {
+    barewire_for(lab, arguments, PATIENCE)
+}
+
+/// As `barewire`, with another deadline.
+pub(super) fn barewire_for(lab: &Lab, arguments: &[&str], patience: Duration) -> Result<String> {
     let settings = [("BAREWIRE_SETTINGS", SETTINGS_PLACE)];
-    lab.run_well(PROGRAM.as_ref(), arguments, &settings, PATIENCE)
+    lab.run_well(PROGRAM.as_ref(), arguments, &settings, patience)
 }
 
 fn listed(lab: &Lab) -> Result<Vec<Listed>> {
