@@ -125,9 +125,8 @@ fn the_reference_keeps_every_rule(simulated: bool) {
 }
 
 /// Rules that no specimen can break here, and why.
-const WITHOUT_FAULT: [(&str, &str); 4] = [
+const WITHOUT_FAULT: [(&str, &str); 3] = [
     ("registration", "the specimen is named by its path"),
-    ("stack-balance", "only on 32-bit Windows"),
     ("reset-is-ignored", "needs a person who changes a setting"),
     ("init", "falls with init-fails-silently, which is named for failed-init"),
 ];
@@ -144,7 +143,7 @@ fn each_fault_breaks_its_rule(all: bool, only: Option<&str>) {
     let kinds: Vec<Kind> = Kind::ALL
         .iter()
         .copied()
-        .filter(|kind| only.is_none_or(|name| kind.name() == name))
+        .filter(|kind| kind.is_possible() && only.is_none_or(|name| kind.name() == name))
         .collect();
     let next = AtomicUsize::new(0);
     let wrong = Mutex::new(Vec::new());
@@ -221,7 +220,8 @@ fn draw(seed: u64) -> Fault {
         state % limit
     };
     next(2);
-    let kinds: Vec<Kind> = Kind::ALL.iter().copied().filter(|kind| !kind.needs_time()).collect();
+    let is_drawn = |kind: &Kind| kind.is_possible() && !kind.needs_time();
+    let kinds: Vec<Kind> = Kind::ALL.iter().copied().filter(is_drawn).collect();
     let kind = kinds[usize::try_from(next(kinds.len() as u64)).unwrap()];
     let channel = usize::try_from(next(4)).unwrap();
     // Within the shortest pattern, which is 3000 frames long.

@@ -3,11 +3,13 @@
 //!
 //! [`Subject`] is the driver's object, [`Place`] memory for one value, [`BufferTable`] and [`HostTable`] what
 //! `createBuffers` takes, [`Listener`] whoever is called back. `places` has the memory, `callbacks` the functions that a
-//! driver calls.
+//! driver calls, `balance` how methods are called where they have to keep the stack.
 
+mod balance;
 mod callbacks;
 mod places;
 
+pub use balance::imbalances;
 pub use callbacks::{HostTable, Listener, Missing, Returned, SETS, Seen, TimeSeen, listen};
 pub use places::{BufferTable, DIRTY, HalfView, Place, Plain};
 
@@ -61,7 +63,7 @@ macro_rules! call {
         // SAFETY: the object has not been released, and begins with the pointer to its table.
         let vtable = unsafe { &**$self.object.cast::<*const Vtable<Native>>() };
         // SAFETY: a slot of the interface; what the pointers point to lives over the call, and nonsense is the test.
-        unsafe { (vtable.$slot)($self.object $(, $argument)*) }
+        unsafe { balance::invoke!(vtable.$slot, $self.object $(, $argument)*) }
     }};
 }
 
@@ -85,7 +87,7 @@ impl Subject {
     /// The answer, and the address of the object that came with it.
     pub fn query_interface(&self, id: Guid) -> (i32, usize) {
         // Not null, to see whether a refusal makes it so.
-        let mut other = ptr::dangling_mut();
+        let mut other = ptr::dangling_mut::<c_void>();
         let answer = call!(self.query_interface(&raw const id, &raw mut other));
         (answer.to_i32(), other.addr())
     }
@@ -123,12 +125,12 @@ impl Subject {
 
     /// The raw answer.
     pub fn init(&self, handle: usize) -> i32 {
-        call!(self.init(ptr::without_provenance_mut(handle))).to_i32()
+        call!(self.init(ptr::without_provenance_mut::<c_void>(handle))).to_i32()
     }
 
     /// Writes 32 bytes.
     pub fn driver_name(&self, name: Option<&Place<[u8; 32]>>) {
-        call!(self.get_driver_name(pointer(name).cast()));
+        call!(self.get_driver_name(pointer(name).cast::<u8>()));
     }
 
     /// The version.
@@ -138,7 +140,7 @@ impl Subject {
 
     /// Writes 124 bytes.
     pub fn error_message(&self, text: Option<&Place<[u8; 124]>>) {
-        call!(self.get_error_message(pointer(text).cast()));
+        call!(self.get_error_message(pointer(text).cast::<u8>()));
     }
 
     /// Starts.
@@ -188,7 +190,8 @@ impl Subject {
         sources: Option<&Place<[ClockSource<Native>; 32]>>,
         count: Option<&Place<L>>,
     ) -> Code {
-        Code(call!(self.get_clock_sources(pointer(sources).cast(), pointer(count))).to_i32())
+        let sources = pointer(sources).cast::<ClockSource<Native>>();
+        Code(call!(self.get_clock_sources(sources, pointer(count))).to_i32())
     }
 
     /// As [`clock_sources`](Self::clock_sources), with room for one.
@@ -241,13 +244,14 @@ impl Subject {
 
     /// Everything else, with nothing or with memory that any selector's structure fits into.
     pub fn future(&self, selector: i32, argument: Option<&Place<[u8; 512]>>) -> Code {
-        let argument = pointer(argument).cast();
+        let argument = pointer(argument).cast::<c_void>();
         Code(call!(self.future(L::from_i32(selector), argument)).to_i32())
     }
 
     /// As [`future`](Self::future), with memory of one type, no byte more.
     pub fn future_with<T: Plain>(&self, selector: i32, argument: &Place<T>) -> Code {
-        Code(call!(self.future(L::from_i32(selector), argument.as_ptr().cast())).to_i32())
+        let argument = argument.as_ptr().cast::<c_void>();
+        Code(call!(self.future(L::from_i32(selector), argument)).to_i32())
     }
 
     /// The outputs are complete.

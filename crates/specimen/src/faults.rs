@@ -37,6 +37,9 @@ faults! {
     LeaksThreads "leaks-threads" breaks "instances-leave-nothing" and "unload-after-release";
     LeaksMemory "leaks-memory" breaks "instances-leave-nothing";
     ThreadOutlivesRelease "thread-outlives-release" breaks "unload-after-release";
+    TakesTooMuch "takes-too-much" breaks "stack-balance";
+    TakesNothing "takes-nothing" breaks "stack-balance";
+    DestroysRegister "destroys-register" breaks "stack-balance";
     RefusalWithPointer "refusal-with-pointer" breaks "query-interface";
     NameUnterminated "name-unterminated" breaks "name-before-init";
     NameTooLong "name-too-long" breaks "name-before-init";
@@ -162,6 +165,13 @@ faults! {
 }
 
 impl Kind {
+    /// Whether it can be wrong here: on 32-bit Windows alone methods take their arguments off the stack.
+    pub fn is_possible(self) -> bool {
+        let is_convention =
+            matches!(self, Self::TakesTooMuch | Self::TakesNothing | Self::DestroysRegister);
+        !is_convention || cfg!(all(windows, target_arch = "x86"))
+    }
+
     /// Whether it shows only against a clock.
     pub fn needs_time(self) -> bool {
         matches!(self, Self::TimeFarOff | Self::WrongRate | Self::LosesCountWhenLate)

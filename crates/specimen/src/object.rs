@@ -8,6 +8,7 @@ use barewire_abi::layout::{BufferInfo, Callbacks, ChannelInfo, ClockSource};
 use barewire_abi::{Code, Guid, Long, Native, Samples, Vtable, write_text};
 use barewire_rt::LentMemory;
 use std::ffi::c_void;
+use std::hint::black_box;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -65,7 +66,7 @@ pub(crate) fn it<'a>(this: *mut c_void) -> &'a Object {
     unsafe { &*this.cast::<Object>() }
 }
 
-fn put<T>(place: *mut T, value: T) -> bool {
+pub(crate) fn put<T>(place: *mut T, value: T) -> bool {
     if place.is_null() && !has(Kind::CrashesAtNull) {
         return false;
     }
@@ -84,7 +85,7 @@ pub(crate) fn make() -> *mut c_void {
         return ptr::null_mut();
     }
     if has(Kind::LeaksMemory) {
-        std::mem::forget(vec![1_u8; 1 << 17]);
+        std::mem::forget(black_box(vec![1_u8; 1 << 17]));
     }
     let remembered = match REMEMBERED.load(Ordering::SeqCst) {
         bits if bits != 0 && !has(Kind::ForgetsRate) => bits,
@@ -525,7 +526,7 @@ pub(crate) fn create_buffers(
         return Code::INVALID_PARAMETER;
     };
     if has(Kind::LeaksBuffers) {
-        std::mem::forget(vec![1_u8; 1 << 17]);
+        std::mem::forget(black_box(vec![1_u8; 1 << 17]));
     }
     // SAFETY: the host's structure.
     let callbacks = unsafe { host.read_unaligned() };

@@ -129,5 +129,61 @@ static VTABLE: Vtable<Native> = Vtable {
 
 /// The table that every object begins with a pointer to.
 pub(crate) fn vtable() -> *const Vtable<Native> {
+    #[cfg(all(windows, target_arch = "x86"))]
+    if let Some(other) = wrong::vtable() {
+        return other;
+    }
     &raw const VTABLE
+}
+
+/// Methods that do not keep 32-bit Windows' convention.
+#[cfg(all(windows, target_arch = "x86"))]
+mod wrong {
+    use super::{L, VTABLE};
+    use crate::faults::{Kind, has};
+    use barewire_abi::{Native, Vtable};
+    use std::arch::naked_asm;
+    use std::ffi::c_void;
+
+    static TAKES_TOO_MUCH: Vtable<Native> = Vtable { get_latencies: takes_too_much, ..VTABLE };
+    static TAKES_NOTHING: Vtable<Native> = Vtable { can_sample_rate: takes_nothing, ..VTABLE };
+    static DESTROYS_REGISTER: Vtable<Native> = Vtable { output_ready: destroys_register, ..VTABLE };
+
+    pub(super) fn vtable() -> Option<*const Vtable<Native>> {
+        match () {
+            () if has(Kind::TakesTooMuch) => Some(&raw const TAKES_TOO_MUCH),
+            () if has(Kind::TakesNothing) => Some(&raw const TAKES_NOTHING),
+            () if has(Kind::DestroysRegister) => Some(&raw const DESTROYS_REGISTER),
+            () => None,
+        }
+    }
+
+    /// As if there were a third argument.
+    #[unsafe(naked)]
+    unsafe extern "thiscall" fn takes_too_much(_: *mut c_void, _: *mut L, _: *mut L) -> L {
+        naked_asm!(
+            "push dword ptr [esp + 8]",
+            "push dword ptr [esp + 8]",
+            "call {real}",
+            "ret 12",
+            real = sym super::get_latencies,
+        )
+    }
+
+    /// As a C function, which leaves its arguments to the caller.
+    #[unsafe(naked)]
+    unsafe extern "thiscall" fn takes_nothing(_: *mut c_void, _: f64) -> L {
+        naked_asm!(
+            "push dword ptr [esp + 8]",
+            "push dword ptr [esp + 8]",
+            "call {real}",
+            "ret",
+            real = sym super::can_sample_rate,
+        )
+    }
+
+    #[unsafe(naked)]
+    unsafe extern "thiscall" fn destroys_register(_: *mut c_void) -> L {
+        naked_asm!("xor edi, edi", "jmp {real}", real = sym super::output_ready)
+    }
 }

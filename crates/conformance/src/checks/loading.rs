@@ -3,8 +3,9 @@
 use super::Body;
 use super::footprint::left_by_each;
 use crate::case::Case;
-use crate::desk::{Check, Desk, ensure, failed, skipped};
-use barewire_abi::Guid;
+use crate::desk::{Check, Desk, ensure, failed, output, skipped};
+use barewire_abi::{Guid, Long};
+use barewire_host::bare::{L, Place, imbalances};
 use barewire_rt::Footprint;
 use std::sync::Arc;
 
@@ -21,6 +22,9 @@ pub(super) fn body(case: Case) -> Option<Body> {
         _ => return None,
     })
 }
+
+/// A selector that the interface does not know.
+const UNKNOWN_SELECTOR: i32 = 0x0BAD_CA11;
 
 const BY_PATH: &str = "the driver was named by its path, not by a registered name";
 
@@ -127,9 +131,48 @@ fn unload_after_release(desk: &Desk) -> Check {
     Ok(())
 }
 
-fn stack_balance(_: &Desk) -> Check {
-    if cfg!(target_arch = "x86") {
-        return crate::desk::unjudged("the check is for Windows");
+fn stack_balance(desk: &Desk) -> Check {
+    if imbalances().is_none() {
+        return skipped("only on 32-bit Windows do methods take their arguments off the stack");
     }
-    skipped("only on 32-bit Windows do methods take their arguments off the stack")
+    let outcome = every_method(desk);
+    let found = imbalances().unwrap_or_default();
+    ensure(found.is_empty(), || found.join(", "), "arguments taken, EBX, ESI and EDI kept")?;
+    outcome
+}
+
+/// Calls every method, in an order in which each has something to do.
+fn every_method(desk: &Desk) -> Check {
+    let mut stage = desk.running()?;
+    stage.await_blocks(2)?;
+    stage.ask(|rig| {
+        let subject = &rig.subject;
+        if subject.query_interface(Guid::IUNKNOWN).0 == 0 {
+            subject.release();
+        }
+        subject.add_ref();
+        subject.release();
+        subject.driver_name(Some(&Place::dirty()?));
+        subject.driver_version();
+        subject.error_message(Some(&Place::dirty()?));
+        rig.latencies()?;
+        let rate_hz = rig.rate()?;
+        subject.can_sample_rate(rate_hz);
+        subject.set_sample_rate(rate_hz);
+        subject.clock_sources(Some(&Place::dirty()?), Some(&Place::with(L::from_i32(32))?));
+        subject.set_clock_source(0);
+        subject.sample_position(Some(&Place::dirty()?), Some(&Place::dirty()?));
+        rig.channel(rig.all()?.first().copied().unwrap_or(output(0)))?;
+        subject.future(UNKNOWN_SELECTOR, Some(&Place::dirty()?));
+        subject.output_ready();
+        if desk.options.interactive {
+            subject.control_panel();
+        } else {
+            desk.note("controlPanel was left out: a panel would open");
+        }
+        Ok(())
+    })?;
+    stage.stop()?;
+    stage.dispose()?.subject.end();
+    Ok(())
 }
