@@ -130,6 +130,7 @@ pub(crate) fn test(root: &Path, bits: Bits, arguments: &[String]) -> Result<()> 
     Ok(())
 }
 
-fn target(root: &Path) -> PathBuf {
+/// Where cargo builds.
+pub(crate) fn target(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }

@@ -5,6 +5,7 @@ mod install;
 mod lab_jack;
 mod lab_linux;
 mod lab_windows;
+mod mutants;
 mod run;
 mod tidy;
 
@@ -72,6 +73,8 @@ enum Action {
     },
     /// Our own driver against every rule, and the driver tester against its specimens.
     Conformance,
+    /// Faults put into our driver's code, one at a time, against every rule: how many are found.
+    Mutants(mutants::Options),
     /// All benchmarks: tables of ratios within one run.
     Bench,
 }
@@ -94,6 +97,7 @@ fn main() -> Result<()> {
         }
         Action::Jack { ci } => lab_jack::run(&root, ci || std::env::var_os("CI").is_some()),
         Action::Conformance => conformance::test(&root, false),
+        Action::Mutants(options) => mutants::run(&root, &options),
         Action::Bench => run::bench(&root),
     }
 }

@@ -6,6 +6,7 @@ mod ks;
 mod mixers;
 mod portaudio;
 mod registration;
+mod specimens;
 mod starts;
 mod wasapi;
 
@@ -27,6 +28,7 @@ pub(crate) const ALL: &[Exercise] = &[
     Exercise { name: "starts", run: starts::run, is_timed: false },
     Exercise { name: "registration", run: registration::run, is_timed: false },
     Exercise { name: "conform", run: conform::run, is_timed: false },
+    Exercise { name: "specimens", run: specimens::run, is_timed: false },
     Exercise { name: "wasapi", run: wasapi::run, is_timed: false },
     Exercise { name: "portaudio", run: portaudio::run, is_timed: false },
     Exercise { name: "mme", run: mixers::mme, is_timed: true },
