@@ -46,6 +46,7 @@ pub(crate) unsafe extern "system" fn DllGetClassObject(
     if !is_own_class(class) {
         return CLASS_E_CLASSNOTAVAILABLE;
     }
+    stay();
     let (answer, factory) =
         catch_unwind(|| factory::make(class, interface)).unwrap_or((E_UNEXPECTED, ptr::null_mut()));
     // SAFETY: as above.
@@ -88,12 +89,11 @@ fn answer(call: impl FnOnce() -> Result<()> + std::panic::UnwindSafe) -> HRESULT
     }
 }
 
-/// Keeps the module loaded for good if a thread of it could not be waited for: a host may unload it straight after the
-/// last release (rs_asio does).
-pub(crate) fn stay_if_inhabited() {
-    if barewire_driver::live_threads() > 0 {
-        own_module(GET_MODULE_HANDLE_EX_FLAG_PIN);
-    }
+/// Keeps this module loaded for good once an object may be made. Hosts unload it straight after the last release (rs_asio
+/// does), with a thread of ours in their callback; and each loading anew takes some of Windows' 1088 places for threads'
+/// own data, which std never gives back: a host that looks for drivers often enough would be ended.
+fn stay() {
+    own_module(GET_MODULE_HANDLE_EX_FLAG_PIN);
 }
 
 /// This module, as the loader knows it.

@@ -34,11 +34,13 @@ pub(crate) fn cargo(root: &Path, bits: Bits) -> Result<Command> {
 /// The driver as it is shipped, and the command.
 pub(crate) fn everything(root: &Path, bits: Bits) -> Result<()> {
     prepare(bits)?;
-    for (profile, package) in [("shipped", "barewire-door"), ("release", "barewire-cli")] {
+    // Of the library's kinds only the one that is shipped: with others beside it nothing is optimised as a whole.
+    let driver = "rustc --profile shipped -p barewire-door --lib --crate-type cdylib";
+    for words in [driver, "build --release -p barewire-cli"] {
         let mut command = cargo(root, bits)?;
-        command.args(["build", "--quiet", "--profile", profile, "-p", package]);
-        if !command.args(["--target", bits.target()]).status()?.success() {
-            bail!("{package} does not build for {}", bits.target());
+        command.args(words.split(' ')).args(["--quiet", "--target", bits.target()]);
+        if !command.status()?.success() {
+            bail!("`cargo {words}` fails for {}", bits.target());
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 
 mod conform;
 mod ks;
+mod life;
 mod mixers;
 mod portaudio;
 mod registration;
@@ -21,17 +22,20 @@ pub(crate) struct Exercise {
     pub(crate) run: fn(&Lab) -> Result<String>,
     /// Whether it must not be kept waiting by a busy machine.
     pub(crate) is_timed: bool,
+    /// Whether `cargo xtask test` has it.
+    pub(crate) is_everyday: bool,
 }
 
 /// All of them.
 pub(crate) const ALL: &[Exercise] = &[
-    Exercise { name: "starts", run: starts::run, is_timed: false },
-    Exercise { name: "registration", run: registration::run, is_timed: false },
-    Exercise { name: "conform", run: conform::run, is_timed: false },
-    Exercise { name: "specimens", run: specimens::run, is_timed: false },
-    Exercise { name: "wasapi", run: wasapi::run, is_timed: false },
-    Exercise { name: "portaudio", run: portaudio::run, is_timed: false },
-    Exercise { name: "mme", run: mixers::mme, is_timed: true },
-    Exercise { name: "dsound", run: mixers::dsound, is_timed: true },
-    Exercise { name: "ks", run: ks::run, is_timed: false },
+    Exercise { name: "starts", run: starts::run, is_timed: false, is_everyday: true },
+    Exercise { name: "registration", run: registration::run, is_timed: false, is_everyday: true },
+    Exercise { name: "conform", run: conform::run, is_timed: false, is_everyday: false },
+    Exercise { name: "specimens", run: specimens::run, is_timed: false, is_everyday: false },
+    Exercise { name: "life", run: life::run, is_timed: false, is_everyday: true },
+    Exercise { name: "wasapi", run: wasapi::run, is_timed: false, is_everyday: true },
+    Exercise { name: "portaudio", run: portaudio::run, is_timed: false, is_everyday: true },
+    Exercise { name: "mme", run: mixers::mme, is_timed: true, is_everyday: false },
+    Exercise { name: "dsound", run: mixers::dsound, is_timed: true, is_everyday: false },
+    Exercise { name: "ks", run: ks::run, is_timed: false, is_everyday: false },
 ];

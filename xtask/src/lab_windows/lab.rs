@@ -66,6 +66,18 @@ impl FromStr for Bits {
     }
 }
 
+/// Why an exercise cannot be run here: said where that is allowed, a failure where not.
+#[derive(Debug)]
+pub(crate) struct CannotRun(pub(crate) String);
+
+impl fmt::Display for CannotRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CannotRun {}
+
 /// See the module.
 pub(crate) struct Lab {
     pub(crate) bits: Bits,

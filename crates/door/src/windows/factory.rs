@@ -1,6 +1,5 @@
 //! Class factories: what COM, or a host that goes without it, gets before an object. One is made for each call.
 
-use super::stay_if_inhabited;
 use crate::assembly;
 use barewire_abi::{DriverRef, Guid, Native};
 use std::ffi::c_void;
@@ -125,7 +124,7 @@ unsafe extern "system" fn create_instance(
     }
     // SAFETY: an id, as the caller promised.
     let (class, interface) = (own.class, unsafe { interface.read_unaligned() });
-    let Ok(object) = catch_unwind(|| assembly::object(class, stay_if_inhabited)) else {
+    let Ok(object) = catch_unwind(|| assembly::object(class, || ())) else {
         return E_UNEXPECTED;
     };
     // SAFETY: an object of ours, whose one reference this value gives up in the end.

@@ -2,7 +2,7 @@
 //! plays and captures through it, over the simulated devices in lock step (`crates/door/tests/portaudio.rs`).
 
 use super::{registration, wasapi};
-use crate::lab_windows::lab::{Bits, Lab};
+use crate::lab_windows::lab::{Bits, CannotRun, Lab};
 use crate::lab_windows::{build, cache, processes};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,8 @@ const WHEEL: &str = "sounddevice==0.5.6";
 const SETTINGS: &str = "driver.backend = \"wasapi\"\ndriver.mode = \"exclusive\"\noutput.device = { name = \"Simulated wide\" }\ninput.device = { name = \"Simulated wide\" }\n";
 
 pub(super) fn run(lab: &Lab) -> Result<String> {
-    let library = library(lab.bits).context("PortAudio's library cannot be had")?;
+    let cannot = |error| CannotRun(format!("PortAudio's library cannot be had: {error:#}"));
+    let library = library(lab.bits).map_err(cannot)?;
     let test = build::tests(lab, "barewire-door", "portaudio")?;
     registration::install(lab, SETTINGS)?;
     wasapi::install(lab)?;
