@@ -1,5 +1,5 @@
 //! `cargo xtask mutants`: faults that cargo-mutants puts into the driver's state, position and latency code, one at a time,
-//! against the driver tester alone. What it does not find is listed in `docs/conformance/survivors.md`, with the reason.
+//! against the driver tester alone. What it does not find is listed in `docs/mutants.md`, with the reason.
 
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
