@@ -53,7 +53,7 @@ enum Action {
         #[arg(long)]
         muted: Option<bool>,
     },
-    /// Print the unit with which systemd runs the hub for this user.
+    /// Print what starts the hub for this user at log-in: a unit for systemd, on Windows a command.
     Unit,
 }
 
@@ -80,7 +80,8 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         }
         Some(Action::Unit) => {
             let program = std::env::current_exe().context("where this program lies")?;
-            say::line(UNIT.replace("BAREWIRE", &program.display().to_string()).trim_end());
+            let form = if std::env::consts::OS == "windows" { AUTOSTART } else { UNIT };
+            say::line(form.replace("BAREWIRE", &program.display().to_string()).trim_end());
             Ok(())
         }
     }
@@ -102,6 +103,9 @@ LimitMEMLOCK=infinity
 [Install]
 WantedBy=default.target
 ";
+
+/// To be run once; Windows then starts the hub whenever this user logs in.
+const AUTOSTART: &str = r#"reg add HKCU\Software\Microsoft\Windows\CurrentVersion\Run /v "Barewire hub" /d "\"BAREWIRE\" hub" /f"#;
 
 fn wanted(choice: DeviceChoice) -> Arc<dyn Fn(&DeviceInfo) -> bool + Send + Sync> {
     Arc::new(move |device| match &choice {

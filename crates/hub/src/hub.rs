@@ -11,6 +11,7 @@ use barewire_engine::{ClientPlan, EventKind, Guests, OutputMode, Seat, SeatContr
 use barewire_rt::{Lock, System};
 use barewire_share::layout::SegmentShape;
 use barewire_share::message::{Attached, ClientReport, DeviceWords, Report, SideWords, Who, Wish};
+use barewire_share::wakes::Ties;
 use barewire_share::{Block, Closed, HubControl, MOST_CLIENTS, pack_told, slot};
 use barewire_types::{Error, ErrorKind, Integrity, Ns, RateHz, Reason, Result};
 use std::collections::{BTreeMap, VecDeque};
@@ -75,6 +76,7 @@ struct Guest {
     /// Its segment belongs to a run that is over.
     is_stale: bool,
     told_changes: u64,
+    _ties: Ties,
 }
 
 /// A client's memory: what it is told, and the blocks of page, gate and segment.
@@ -570,6 +572,7 @@ impl Inner {
             gain: 1.0,
             is_stale: false,
             told_changes: 0,
+            _ties: Ties::of_hub(&blocks)?,
         };
         self.next = self.next.wrapping_add(1).max(1);
         self.clients.insert(client, guest);

@@ -31,6 +31,8 @@ pub use mailbox::Mailbox;
 #[cfg(unix)]
 pub use priority::{Grant, grant_by, limit_real_time};
 pub use real::RealSystem;
+#[cfg(windows)]
+pub use real::Tie;
 pub use seqlock::Seqlock;
 pub use simulated::SimulatedSystem;
 pub use system::{Ns, Role, System, Thread, Wake, Waker, Woken};

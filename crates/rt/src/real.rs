@@ -9,6 +9,8 @@ mod windows;
 use linux as os;
 #[cfg(windows)]
 use windows as os;
+#[cfg(windows)]
+pub use windows::Tie;
 
 use crate::system::{Join, Ns, Role, System, Thread, Woken};
 use barewire_types::{Error, ErrorKind, Result};

@@ -1,5 +1,6 @@
 //! What the hub and its clients share: the layout of the memory between them ([`layout`]), who may write which word of it
-//! when ([`page`], [`mod@slot`], [`gate`]), the messages beside it ([`message`]), and how both travel ([`memory`], [`socket`]).
+//! when ([`page`], [`mod@slot`], [`gate`]), the messages beside it ([`message`]), how both travel ([`memory`], [`socket`]),
+//! and what wakes the other end ([`wakes`]).
 //!
 //! Neither side trusts the other. The hub reads two words of a client's segment, and samples; a client reads what it checks
 //! against what it was told when it was let in. Nothing here is a pointer or depends on the width of a machine, so a 32-bit
@@ -13,10 +14,14 @@ pub mod layout;
 pub mod memory;
 pub mod message;
 pub mod page;
+#[cfg(all(windows, not(loom)))]
+mod security;
 pub mod slot;
 #[cfg(not(loom))]
 pub mod socket;
 mod told;
+#[cfg(not(loom))]
+pub mod wakes;
 
 #[cfg(not(loom))]
 pub use gate::Gate;

@@ -458,7 +458,6 @@ impl Attached {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn another_version_gets_a_sentence_whatever_else_it_says() {
@@ -500,6 +499,13 @@ mod tests {
         assert!(length([255; 4], MOST_BYTES).is_err());
         assert_eq!(length([100, 0, 0, 0], 100).unwrap(), 100);
     }
+}
+
+/// Not on Windows: proptest's own import of `ProcessPrng` collides with `rt`'s.
+#[cfg(all(test, unix))]
+mod damage {
+    use super::*;
+    use proptest::prelude::*;
 
     proptest! {
         #[test]

@@ -8,7 +8,7 @@ mod os;
 #[path = "socket/windows.rs"]
 mod os;
 
-pub use os::{Door, Hangup, Line};
+pub use os::{Door, Hangup, Line, is_there};
 
 use crate::message::{self, Answer, Ask, Who};
 use barewire_types::{Error, ErrorKind, Result};

@@ -2,6 +2,7 @@
 //! says in some words what it found.
 
 mod conform;
+mod hub;
 mod ks;
 mod life;
 mod mixers;
@@ -37,5 +38,6 @@ pub(crate) const ALL: &[Exercise] = &[
     Exercise { name: "portaudio", run: portaudio::run, is_timed: false, is_everyday: true },
     Exercise { name: "mme", run: mixers::mme, is_timed: true, is_everyday: false },
     Exercise { name: "dsound", run: mixers::dsound, is_timed: true, is_everyday: false },
+    Exercise { name: "hub", run: hub::run, is_timed: true, is_everyday: false },
     Exercise { name: "ks", run: ks::run, is_timed: false, is_everyday: false },
 ];

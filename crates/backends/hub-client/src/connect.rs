@@ -6,6 +6,7 @@ use barewire_device::Loss;
 use barewire_rt::{Role, System};
 use barewire_share::message::{Answer, Ask, Who};
 use barewire_share::socket::{self, Line};
+use barewire_share::wakes::Ties;
 use barewire_types::{Error, ErrorKind, Result};
 use std::path::Path;
 use std::sync::Arc;
@@ -52,11 +53,17 @@ pub(crate) fn unexpected() -> Error {
 pub(crate) struct HubLink {
     line: Line,
     quit: Arc<AtomicBool>,
+    _ties: Ties,
 }
 
 impl HubLink {
     /// Watches over `line`; `hand` is told when the hub goes.
-    pub(crate) fn new(line: Line, hand: Arc<Hand>, system: &Arc<dyn System>) -> Result<Self> {
+    pub(crate) fn new(
+        line: Line,
+        hand: Arc<Hand>,
+        system: &Arc<dyn System>,
+        ties: Ties,
+    ) -> Result<Self> {
         let quit = Arc::new(AtomicBool::new(false));
         let (hangup, its) = (line.hangup()?, quit.clone());
         let body = move || {
@@ -68,7 +75,7 @@ impl HubLink {
             }
         };
         system.spawn("barewire-line", Role::Helper, Box::new(body))?;
-        Ok(Self { line, quit })
+        Ok(Self { line, quit, _ties: ties })
     }
 }
 

@@ -10,6 +10,7 @@ mod enumerate;
 mod open;
 mod stream;
 
+pub use barewire_share::socket::is_there;
 pub use connect::{ask_hub, own_name};
 pub use stream::{Hand, HubStream, Link, Parts};
 

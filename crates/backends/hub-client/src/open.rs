@@ -8,6 +8,7 @@ use barewire_device::{Caps, OpenRequest, SideRequest, Stream};
 use barewire_rt::System;
 use barewire_share::layout::{GateWords, PageWords};
 use barewire_share::message::{Answer, Ask, Wish};
+use barewire_share::wakes::Ties;
 use barewire_share::{Block, socket};
 use barewire_types::{Error, ErrorKind, Result};
 use std::path::Path;
@@ -51,9 +52,10 @@ pub(crate) fn open(
         Block::given(gate, size_of::<GateWords>(), true)?,
         Block::given(segment, bytes, true)?,
     ];
+    let ties = Ties::of_client(&blocks, gate, segment)?;
     let parts = Parts { attached, blocks, device: device.name };
     let stream = HubStream::new(parts, system.clone(), |hand| {
-        Ok(Box::new(HubLink::new(line, hand, system)?) as Box<dyn Link>)
+        Ok(Box::new(HubLink::new(line, hand, system, ties)?) as Box<dyn Link>)
     })?;
     Ok(Box::new(stream))
 }

@@ -7,7 +7,7 @@ mod description;
 pub use description::describe;
 
 use barewire_device::Backend;
-use barewire_hub_client::{HubBackend, Starter};
+use barewire_hub_client::{HubBackend, Starter, is_there};
 use barewire_rt::System;
 use barewire_settings::{HubSettings, HubStart, KsSettings, hub_address};
 use barewire_types::{Error, ErrorKind};
@@ -93,10 +93,10 @@ fn starter(address: PathBuf, command: Option<PathBuf>) -> Starter {
                     .remedy("name the `barewire` command in the setting hub.command")
             })?;
         let begin = Instant::now();
-        while !address.exists() && begin.elapsed() < PATIENCE {
+        while !is_there(&address) && begin.elapsed() < PATIENCE {
             if let Ok(Some(status)) = child.try_wait() {
                 // Another one may have been quicker.
-                if address.exists() {
+                if is_there(&address) {
                     break;
                 }
                 let text = format!("the hub has ended again: {status}");

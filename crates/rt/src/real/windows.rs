@@ -1,13 +1,16 @@
 //! Windows: the performance counter, and waiting on addresses. What a device thread needs besides is in `device_thread`,
-//! the time that hosts expect in `host_time`.
+//! the time that hosts expect in `host_time`, words that processes share in `ties`.
 
 mod device_thread;
 mod host_time;
 #[cfg(all(target_env = "gnu", any(target_arch = "x86", target_arch = "x86_64")))]
 mod randomness;
+mod ties;
 
 pub(super) use device_thread::{DeviceThread, REFUSED};
 pub(super) use host_time::host_time_ns;
+pub use ties::Tie;
+pub(super) use ties::{wait_shared, wake_shared};
 
 use crate::system::{Ns, Woken};
 use std::ffi::{CStr, c_void};
@@ -94,20 +97,4 @@ fn procedure(library: &str, name: &CStr) -> *const c_void {
     }
     // SAFETY: the module is loaded, the name is terminated.
     unsafe { GetProcAddress(module, name.as_ptr().cast()) }
-}
-
-/// Waiting on addresses knows the threads of one process alone, so words of other processes are looked at in slices.
-pub(super) fn wait_shared(words: &[(&AtomicU32, u32)], until: Ns) -> Woken {
-    /// The shortest wait that the scheduler knows.
-    const SLICE_NS: Ns = 1_000_000;
-    let holds = || words.iter().all(|(word, value)| word.load(Ordering::Acquire) == *value);
-    while holds() && now_ns() < until {
-        let Some(&(word, value)) = words.first() else { break };
-        wait(word, value, until.min(now_ns().saturating_add(SLICE_NS)));
-    }
-    if holds() { Woken::Time } else { Woken::Word }
-}
-
-pub(super) fn wake_shared(word: &AtomicU32) {
-    wake(word);
 }

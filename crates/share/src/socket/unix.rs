@@ -79,6 +79,11 @@ fn same_user(socket: &UnixStream) -> Result<()> {
     Err(Error::new(ErrorKind::Denied, text).remedy("start a hub of your own"))
 }
 
+/// Whether there is a hub at `address`.
+pub fn is_there(address: &Path) -> bool {
+    address.exists()
+}
+
 impl Line {
     fn new(socket: UnixStream) -> Self {
         Self { socket, handles: Mutex::default() }
