@@ -23,6 +23,7 @@ const UNSAFE: &[&str] = &[
     "crates/backends/jack/benches",
     "crates/backends/jack/src",
     "crates/backends/jack/tests",
+    "crates/backends/hub-client/benches",
     "crates/backends/hub-client/tests",
     "crates/backends/wasapi/src",
     "crates/backends/wasapi/tests",
