@@ -68,10 +68,10 @@ pub(crate) fn test(root: &Path, strict: bool) -> Result<()> {
     step("hub, the long run", || hub(root))?;
     step("JACK lab", || crate::lab_jack::run(root, strict))?;
     step("conformance", || crate::conformance::test(root, true))?;
+    step("hardware lab", || crate::lab_linux::run(root, strict, false, ""))?;
     step("Windows lab", || {
         crate::lab_windows::run(root, &crate::lab_windows::Options::everyday(), strict)
     })?;
-    step("hardware lab", || crate::lab_linux::run(root, strict, false, ""))?;
     if !missing.is_empty() {
         println!("{} things were skipped, see above", missing.len());
     }

@@ -158,8 +158,8 @@ grep gap /tmp/usb.log && echo BAD gaps
 pub(crate) fn run(guest: &Guest, folder: &Path, trial: &Trial) -> Result<String> {
     let script = format!("{BEGIN}{}echo END\n", trial.script);
     let heard = folder.join(format!("{}.wav", trial.name));
-    let machine =
-        Machine { name: trial.name, shift: 1, devices: &[], script: &script, patience: 1500 };
+    let patience = if trial.is_long { 5400 } else { 1500 };
+    let machine = Machine { name: trial.name, shift: 1, devices: &[], script: &script, patience };
     let words = machine.run(guest, folder, &heard)?;
     judge(trial, &words)
 }
