@@ -227,17 +227,20 @@ impl Core {
     }
 
     fn check_rate(&self, rate_hz: f64) -> AsioResult<RateHz> {
+        /// What the interface has room for, the zero at the end included.
+        const MOST_BYTES: usize = 124;
         self.initialized()?;
         let rates = self.known.rates.lock().clone();
         let rate = RateHz::from_f64(rate_hz).filter(|&rate| rates.device_rate(rate).is_some());
         rate.ok_or_else(|| {
             let list: Vec<String> =
                 rates.device.iter().map(|rate| rate.get().to_string()).collect();
-            // Ahead of the list, for the interface's texts are cut at 124 bytes.
-            let remedy =
-                if rates.converts { "" } else { " (driver.rate_policy = \"convert\" resamples)" };
             let list = list.join(", ");
-            let text = format!("the device does not run at {rate_hz} Hz{remedy}, but at {list}");
+            let mut text = format!("the device does not run at {rate_hz} Hz, but at {list}");
+            let remedy = "; driver.rate_policy = \"convert\" resamples";
+            if !rates.converts && text.len() + remedy.len() < MOST_BYTES {
+                text += remedy;
+            }
             AsioError::new(Code::NO_CLOCK, text)
         })
     }
