@@ -17,9 +17,13 @@ pub(crate) struct Card {
     modules: &'static str,
     /// Mixer elements that begin below unity, which the command has to say before they are set.
     volumes: &'static [&'static str],
+    /// What the command says of its integrity once they are at the top.
+    verdict: &'static str,
     /// Frames of a block.
     block_frames: u32,
 }
+
+const EXACT: &str = "integrity: exact";
 
 /// The cards.
 pub(crate) const CARDS: [Card; 4] = [
@@ -33,6 +37,7 @@ pub(crate) const CARDS: [Card; 4] = [
         ],
         modules: "snd-hda-intel",
         volumes: &[],
+        verdict: EXACT,
     },
     Card {
         name: "hda-64",
@@ -44,6 +49,7 @@ pub(crate) const CARDS: [Card; 4] = [
         ],
         modules: "snd-hda-intel",
         volumes: &[],
+        verdict: EXACT,
     },
     Card {
         name: "ac97",
@@ -51,6 +57,9 @@ pub(crate) const CARDS: [Card; 4] = [
         devices: &["AC97,audiodev=a"],
         modules: "snd-intel8x0",
         volumes: &["Master", "PCM"],
+        // QEMU leaves samples as they are at the top of PCM, which the codec's standard (AC'97 2.3, 5.7.2) has at 12 dB above
+        // unity; the kernel says so, and the command has to believe the kernel.
+        verdict: "stands at 31 of 31: set it to 23, which is 0 dB",
     },
     Card {
         name: "usb",
@@ -58,6 +67,7 @@ pub(crate) const CARDS: [Card; 4] = [
         devices: &["qemu-xhci", "usb-audio,audiodev=a"],
         modules: "-a xhci-pci snd-usb-audio",
         volumes: &["Audio Output Volume Control"],
+        verdict: EXACT,
     },
 ];
 
@@ -92,7 +102,7 @@ pub(crate) fn play(guest: &Guest, folder: &Path, card: &Card) -> Result<String> 
         bail!("the guest did not play to the end");
     }
     // Once for the music and once for the silence behind it.
-    for wanted in ["integrity: exact", "  0 xruns, 0 late", &blocks] {
+    for wanted in [card.verdict, "  0 xruns, 0 late", &blocks] {
         if words.matches(wanted).count() != 2 {
             bail!("the guest did not say \"{wanted}\" twice");
         }
