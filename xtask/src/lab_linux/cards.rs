@@ -57,8 +57,8 @@ pub(crate) const CARDS: [Card; 4] = [
         devices: &["AC97,audiodev=a"],
         modules: "snd-intel8x0",
         volumes: &["Master", "PCM"],
-        // QEMU leaves samples as they are at the top of PCM, which the codec's standard (AC'97 2.3, 5.7.2) has at 12 dB above
-        // unity; the kernel says so, and the command has to believe the kernel.
+        // QEMU leaves samples as they are at the top of PCM, which a real codec has at 12 dB above unity; the
+        // kernel says so (`db_scale_5bit_12db_max` in `sound/pci/ac97/ac97_codec.c`), and the command has to believe it.
         verdict: "stands at 31 of 31: set it to 23, which is 0 dB",
     },
     Card {

@@ -40,7 +40,7 @@ fn decibels(word: &u32) -> i64 {
 }
 
 fn exact(whole: i64, part: i64) -> Option<i64> {
-    (part != 0 && whole % part == 0).then(|| whole / part)
+    (whole.checked_rem(part)? == 0).then(|| whole / part)
 }
 
 fn within(position: i64, min: i64, max: i64) -> Option<i64> {
@@ -113,6 +113,8 @@ mod tests {
         fn whatever_a_card_tells_is_borne(words in prop::collection::vec(prop_oneof![0_u32..16, any::<u32>()], 0..24)) {
             unity(&words, 0, 100);
             unity(&words, i64::MIN, i64::MAX);
+            // The one quotient of whole numbers that is none.
+            prop_assert_eq!(exact(i64::MIN, -1), None);
         }
     }
 }

@@ -2,8 +2,8 @@
 //! hardware. No alsa-lib, so nothing resamples, mixes or renames behind our back, and nothing has to be installed.
 //!
 //! `enumerate` lists, `open` negotiates, `stream` runs on two `lane`s, which `settle` measures where they do not start at
-//! once; `params` speaks of hardware parameters, `decibel` of where a volume changes nothing, `uapi` is the kernel's layout, `kernel` the system calls behind a trait, so
-//! that tests can put a lying kernel in its place.
+//! once; `params` speaks of hardware parameters, `decibel` of where a volume changes nothing, `uapi` is the kernel's layout,
+//! `kernel` the system calls behind a trait, so that tests can put a lying kernel in its place.
 
 #![cfg(any(target_os = "linux", test))]
 
