@@ -15,13 +15,17 @@ pub(crate) struct Place {
     pub(crate) name: String,
 }
 
-/// Every PCM device of every card. A card that cannot be asked is left out: it is just going.
+/// Every PCM device of every card. A card that cannot be asked is left out: it is just going. So is one without an id, which
+/// is just coming: the kernel makes the nodes of a card first and gives it its id afterwards (`snd_card_register`).
 pub(crate) fn devices(kernel: &dyn Kernel) -> Vec<DeviceInfo> {
     let mut found = Vec::new();
     for card in kernel.cards() {
         let Ok(control) = kernel.open_control(card) else { continue };
         let Ok(info) = control.card_info() else { continue };
         let (id, driver) = (uapi::text(&info.id), uapi::text(&info.driver));
+        if id.is_empty() {
+            continue;
+        }
         for device in device_numbers(&*control) {
             let name = name_of(&*control, device, &uapi::text(&info.name));
             let place = Place { card, device, driver: driver.clone(), name };

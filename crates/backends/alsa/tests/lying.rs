@@ -171,6 +171,16 @@ fn who_holds_the_card_is_named() {
 }
 
 #[test]
+fn a_card_is_listed_once_it_has_its_id() {
+    let devices = |id| {
+        let world = World::new(vec![Card { id, ..Card::default() }]);
+        AlsaBackend::with_kernel(world.system.clone(), world.kernel()).devices().unwrap()
+    };
+    assert_eq!(devices("").len(), 0, "no id would find it again");
+    assert_eq!(devices("Fake").len(), 1);
+}
+
+#[test]
 fn a_volume_below_unity_and_a_muted_output_are_noted() {
     let element = |name: &str, is_switch, max, value| MixerElement {
         name: name.into(),

@@ -139,22 +139,25 @@ impl Plug {
         }
     }
 
-    fn plug(&self, system: &Arc<dyn System>) {
+    /// Plugs it in and waits until the device `id` is there.
+    fn plug(&self, system: &Arc<dyn System>, id: &DeviceId) -> Result<(), String> {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         if child.is_some() {
-            return;
+            return Ok(());
         }
         let mut words = self.line.split(' ');
         let program = words.next().unwrap_or_default();
-        *child = Command::new(program).args(words).spawn().ok();
+        *child =
+            Some(Command::new(program).args(words).spawn().map_err(|error| error.to_string())?);
         drop(child);
-        for _ in 0..100 {
+        for _ in 0..200 {
             std::thread::sleep(Duration::from_millis(50));
             let devices = AlsaBackend::new(system.clone()).devices().unwrap_or_default();
-            if devices.iter().any(|device| device.playback.is_some()) {
-                return;
+            if devices.iter().any(|device| device.id == *id && device.playback.is_some()) {
+                return Ok(());
             }
         }
+        Err(format!("{id} was not there ten seconds after it was plugged in"))
     }
 }
 
@@ -188,18 +191,18 @@ pub(crate) fn contract(
         .plug
         .clone()
         .map(|line| Arc::new(Plug { line: line.replace(',', " "), child: Mutex::default() }));
-    if let Some(plug) = &plug {
-        plug.plug(&system);
-    }
     let request = request(device, rate, period, &options)?;
+    if let Some(plug) = &plug {
+        plug.plug(&system, &request.id)?;
+    }
     let opened = AlsaBackend::new(system.clone()).open(&request).map_err(|e| e.to_string())?;
     let shape = opened.shape();
     drop(opened);
     let frame = shape.playback.map_or(0, |s| u64::from(s.channels) * s.format.bytes() as u64);
     let silence = u64::from(shape.prefill_frames) * frame;
     let report = check(&|| {
-        if let Some(plug) = &plug {
-            plug.plug(&system);
+        if let Some(Err(error)) = plug.as_ref().map(|plug| plug.plug(&system, &request.id)) {
+            println!("BAD {error}");
         }
         let record = options.record.clone();
         let its = plug.clone();
