@@ -143,6 +143,34 @@ pub(crate) fn test(root: &Path, bits: Bits, arguments: &[String]) -> Result<()> 
     Ok(())
 }
 
+/// The lints, for code that is compiled for Windows alone. Of both widths one: they differ in nothing that a lint knows.
+pub(crate) fn lints(root: &Path, strict: bool) -> Result<()> {
+    /// Of Linux alone.
+    const ELSEWHERE: [&str; 4] =
+        ["barewire-alsa", "barewire-desktop", "barewire-jack", "barewire-usb-audio"];
+    /// With tests that are of Linux alone.
+    const TESTED_ELSEWHERE: [&str; 2] = ["barewire-driver", "barewire-hub-client"];
+    let bits = Bits::B64;
+    if let Err(error) = build::prepare(bits) {
+        if strict {
+            return Err(error);
+        }
+        println!("SKIPPED the lints of Windows' code: {error:#}");
+        return Ok(());
+    }
+    let mut whole = vec!["--workspace", "--all-targets"];
+    whole.extend(ELSEWHERE.iter().chain(&TESTED_ELSEWHERE).flat_map(|name| ["--exclude", name]));
+    let untested: Vec<&str> = TESTED_ELSEWHERE.iter().flat_map(|name| ["-p", name]).collect();
+    for packages in [whole, untested] {
+        let mut command = build::cargo(root, bits)?;
+        command.args(["clippy", "--quiet", "--target", bits.target()]).args(packages);
+        if !command.args(["--", "-D", "warnings"]).status()?.success() {
+            bail!("the lints of Windows' code failed");
+        }
+    }
+    Ok(())
+}
+
 /// Where cargo builds.
 pub(crate) fn target(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)

@@ -52,6 +52,7 @@ pub(crate) fn test(root: &Path, strict: bool) -> Result<()> {
             &[],
         )
     })?;
+    step("lints for Windows", || crate::lab_windows::lints(root, strict))?;
     step("documentation", || {
         let flags = [("RUSTDOCFLAGS", "-D warnings")];
         cargo(root, &["doc", "--workspace", "--no-deps", "--quiet"], &flags)

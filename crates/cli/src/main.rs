@@ -87,7 +87,7 @@ enum Action {
     /// Measure the way from outputs to inputs, beside what the driver reports.
     Latency(prove::Latency),
     /// Test a driver against the rules of the interface, each in a process of its own.
-    Conform(conform::Conform),
+    Conform(Box<conform::Conform>),
     /// Print the settings in force, and where each comes from.
     Settings,
     /// Show what the drivers that other programs have loaded are doing.

@@ -8,6 +8,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
     reason = "a test may stop the world"
 )]
 
