@@ -5,7 +5,7 @@
 
 use crate::ask;
 use crate::formats::{self, Dialect, FORMATS, Range};
-use crate::kernel::{Holder, Kernel, Listed, Object};
+use crate::kernel::{Holder, Kernel, Listed, Object, Wired};
 use crate::topology::{self, MuxInput};
 use crate::uapi::{Direction, Interface, category};
 use crate::{NAME, quirks};
@@ -66,9 +66,10 @@ pub(crate) fn devices(kernel: &dyn Kernel) -> Vec<DeviceInfo> {
 
 fn describe(kernel: &dyn Kernel, place: Place) -> DeviceInfo {
     let mut notes = Vec::new();
-    for pin in place.playback.iter().chain(&place.capture).filter(|pin| pin.is_occupied) {
+    let pins = place.playback.iter().chain(&place.capture);
+    for pin in pins.filter(|pin| pin.is_occupied) {
         let side = if pin.direction == Direction::Play { "outputs" } else { "inputs" };
-        let who = name_holders(&kernel.holders(&place.path));
+        let who = name_holders(&holders(kernel, &place, pin.direction));
         notes.push(Note { kind: NoteKind::Held, text: format!("its {side} are held by {who}") });
     }
     DeviceInfo {
@@ -79,6 +80,48 @@ fn describe(kernel: &dyn Kernel, place: Place) -> DeviceInfo {
         is_default: false,
         notes,
     }
+}
+
+/// The system's endpoints at the jacks of a device.
+pub(crate) fn endpoints_of(kernel: &dyn Kernel, id: &DeviceId) -> Vec<String> {
+    let wired = kernel.endpoints();
+    if wired.is_empty() {
+        return Vec::new();
+    }
+    let Some(place) = places(kernel).into_iter().find(|place| place.id == *id) else {
+        return Vec::new();
+    };
+    let both = [Direction::Play, Direction::Capture];
+    both.into_iter().flat_map(|direction| endpoints_at(kernel, &wired, &place, direction)).collect()
+}
+
+/// The endpoints at the jacks of one direction.
+fn endpoints_at(
+    kernel: &dyn Kernel,
+    wired: &[Wired],
+    place: &Place,
+    direction: Direction,
+) -> Vec<String> {
+    let Some(pin) = place.pin(direction) else { return Vec::new() };
+    let jacks = match &place.jack {
+        Some(jack) if direction == Direction::Capture => {
+            jack.pins.iter().map(|&pin| (jack.filter.clone(), pin)).collect()
+        }
+        _ => topology::jacks(kernel, &place.path, pin.id, direction),
+    };
+    let is_there = |wired: &&Wired| {
+        jacks.iter().any(|(filter, pin)| *pin == wired.pin && key(filter) == key(&wired.filter))
+    };
+    wired.iter().filter(is_there).map(|wired| wired.endpoint.clone()).collect()
+}
+
+/// Programs for which the system holds a direction of a device.
+pub(crate) fn holders(kernel: &dyn Kernel, place: &Place, direction: Direction) -> Vec<Holder> {
+    let endpoints = endpoints_at(kernel, &kernel.endpoints(), place, direction);
+    let mut holders: Vec<Holder> =
+        endpoints.iter().flat_map(|endpoint| kernel.holders(endpoint)).collect();
+    holders.dedup();
+    holders
 }
 
 /// `music.exe (process 4711)`, or that the system's engine is the likely one.
@@ -112,7 +155,8 @@ pub(crate) fn places(kernel: &dyn Kernel) -> Vec<Place> {
 
 /// The name of a filter whatever the category it is listed under: device and reference string.
 fn key(path: &str) -> String {
-    let path = path.trim_start_matches(r"\\?\").to_lowercase();
+    // In the ids of endpoints' wiring `{2}.` stands before it.
+    let path = path.split_once(r"\\?\").map_or(path, |(_, rest)| rest).to_lowercase();
     let Some((device, rest)) = path.rsplit_once("#{") else { return path };
     let reference = rest.split_once('}').map_or("", |(_, reference)| reference);
     format!("{device}{reference}")

@@ -2,14 +2,11 @@
 
 use crate::uapi::{Guid, Reply, format};
 use barewire_device::Side;
-use barewire_types::{Encoding, RateHz, SampleFormat};
+use barewire_types::{RateHz, SampleFormat};
+use barewire_wave::WaveFormat;
 
 /// Bytes of `KSDATAFORMAT`, to which a wave format is joined.
-const FORMAT_BYTES: u32 = 64;
-/// Bytes of `WAVEFORMATEX` as drivers count them.
-const WAVE_BYTES: u32 = 18;
-/// What `WAVEFORMATEXTENSIBLE` adds.
-const EXTENSION_BYTES: u32 = 22;
+const FORMAT_BYTES: usize = 64;
 /// `KSDATARANGE_ATTRIBUTES`: a list of attributes follows and counts as an item.
 const HAS_ATTRIBUTES: u32 = 2;
 /// A range that has no limit is taken to have this many channels at most.
@@ -92,16 +89,6 @@ pub(crate) const FORMATS: [SampleFormat; 5] = [
     SampleFormat::FLOAT32,
 ];
 
-/// Bits that carry sound, and bits of the container.
-fn bits(sample: SampleFormat) -> (u16, u16) {
-    match sample.encoding {
-        Encoding::Int16 => (16, 16),
-        Encoding::Int24 => (24, 24),
-        Encoding::Int24In32 => (24, 32),
-        _ => (32, 32),
-    }
-}
-
 /// Speaker positions for so many channels: those that `ksmedia.h` names, else none.
 fn speakers(channels: u16) -> u32 {
     match channels {
@@ -142,41 +129,25 @@ impl Dialect {
 
 /// `KSDATAFORMAT` with its wave format.
 pub(crate) fn data_format(side: Side, rate: RateHz, dialect: Dialect) -> Vec<u8> {
-    let (valid, container) = bits(side.format);
+    let mask = if dialect == Dialect::Extensible { speakers(side.channels) } else { 0 };
+    let wave = WaveFormat {
+        format: side.format,
+        rate,
+        channels: side.channels,
+        mask,
+        is_extensible: dialect != Dialect::Plain,
+    };
     let sub = if side.format.is_float() { format::FLOAT } else { format::PCM };
-    let is_plain = dialect == Dialect::Plain;
-    let size = FORMAT_BYTES + WAVE_BYTES + if is_plain { 0 } else { EXTENSION_BYTES };
-    let frame = u32::from(side.channels) * u32::from(container / 8);
+    let word = |count: usize| u32::try_from(count).unwrap_or(0).to_le_bytes();
     let mut bytes = Vec::with_capacity(128);
-    let word = |bytes: &mut Vec<u8>, word: u32| bytes.extend_from_slice(&word.to_le_bytes());
-    let half = |bytes: &mut Vec<u8>, half: u16| bytes.extend_from_slice(&half.to_le_bytes());
-    word(&mut bytes, size);
-    word(&mut bytes, 0);
-    word(&mut bytes, frame);
-    word(&mut bytes, 0);
+    bytes.extend(word(FORMAT_BYTES + wave.byte_count()));
+    bytes.extend(word(0));
+    bytes.extend(word(wave.frame_bytes()));
+    bytes.extend(word(0));
     for guid in [format::TYPE_AUDIO, sub, format::WAVEFORMATEX] {
         bytes.extend_from_slice(guid.bytes());
     }
-    let tag = match (is_plain, side.format.is_float()) {
-        (false, _) => 0xFFFE,
-        (true, true) => 3,
-        (true, false) => 1,
-    };
-    half(&mut bytes, tag);
-    half(&mut bytes, side.channels);
-    word(&mut bytes, rate.get());
-    word(&mut bytes, rate.get().saturating_mul(frame));
-    half(&mut bytes, u16::try_from(frame).unwrap_or(u16::MAX));
-    half(&mut bytes, container);
-    if is_plain {
-        half(&mut bytes, 0);
-        return bytes;
-    }
-    half(&mut bytes, 22);
-    half(&mut bytes, valid);
-    let mask = if dialect == Dialect::Extensible { speakers(side.channels) } else { 0 };
-    word(&mut bytes, mask);
-    bytes.extend_from_slice(sub.bytes());
+    bytes.extend(wave.to_bytes().into_iter().take(wave.byte_count()));
     bytes
 }
 

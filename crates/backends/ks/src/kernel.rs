@@ -91,6 +91,17 @@ pub struct Holder {
     pub name: Option<String>,
 }
 
+/// An endpoint of the system, and the jack that it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wired {
+    /// The endpoint's id (`{0.0.0.00000000}.{…}`), by which other ways know it too.
+    pub endpoint: String,
+    /// The filter that has the jack: its path under whatever category, as the system tells it (`{2}.\\?\hdaudio#…`).
+    pub filter: String,
+    /// The jack's pin there.
+    pub pin: u32,
+}
+
 /// Filters, pins, memory and waiting. All methods belong to control threads.
 pub trait Kernel: Send + Sync {
     /// The filters of a category that are there now.
@@ -129,9 +140,14 @@ pub trait Kernel: Send + Sync {
     /// The system's code.
     fn pages(&self, bytes: usize) -> Result<Box<dyn Pages>, Code>;
 
-    /// Programs that play or record through the system on this filter, as far as that can be known.
-    fn holders(&self, filter: &str) -> Vec<Holder> {
-        let _ = filter;
+    /// The endpoints that the system makes of jacks; none where it does not tell.
+    fn endpoints(&self) -> Vec<Wired> {
+        Vec::new()
+    }
+
+    /// Programs that play or record through the system on this endpoint now, as far as that can be known.
+    fn holders(&self, endpoint: &str) -> Vec<Holder> {
+        let _ = endpoint;
         Vec::new()
     }
 }

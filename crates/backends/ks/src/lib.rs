@@ -23,7 +23,7 @@ mod way;
 pub use options::{Options, Transport};
 
 use crate::kernel::Kernel;
-use barewire_device::{Backend, DeviceInfo, OpenRequest, Stream};
+use barewire_device::{Backend, DeviceInfo, OpenRequest, Stream, Way};
 use barewire_rt::System;
 use barewire_types::Result;
 use std::sync::Arc;
@@ -63,5 +63,11 @@ impl Backend for KsBackend {
 
     fn open(&self, request: &OpenRequest) -> Result<Box<dyn Stream>> {
         open::open(&self.system, &self.kernel, &self.options, request)
+    }
+
+    fn way(&self, device: &DeviceInfo) -> Way {
+        let way = Way::of(device);
+        let endpoints = enumerate::endpoints_of(&*self.kernel, &device.id);
+        if endpoints.is_empty() { way } else { Way { endpoints, ..way } }
     }
 }

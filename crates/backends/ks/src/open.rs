@@ -255,7 +255,8 @@ impl Opening<'_> {
                 )
             }
             Refusal::Pin(code) if is_occupied || refusal.is_about_occupation() => {
-                let who = enumerate::name_holders(&self.kernel.holders(&self.place.path));
+                let holders = enumerate::holders(&**self.kernel, &self.place, pin.direction);
+                let who = enumerate::name_holders(&holders);
                 let message = format!("{name}: its {what} are held by {who}");
                 let remedy = "close what plays or records, make another device the default, or use the backend `wasapi` in exclusive mode, which takes the device from the engine";
                 (Error::new(ErrorKind::Busy, message).remedy(remedy), code)

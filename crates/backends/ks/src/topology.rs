@@ -105,6 +105,8 @@ pub(crate) struct MuxInput {
     pub(crate) input: u32,
     /// The jack's name.
     pub(crate) name: String,
+    /// The jack's own pins on that filter.
+    pub(crate) pins: Vec<u32>,
 }
 
 /// The jacks that a capturing pin can listen to, if a multiplexer chooses between them; empty if none does.
@@ -135,18 +137,40 @@ fn inputs_of(path: &str, filter: &mut dyn Object, plan: &Plan, mux: u32) -> Vec<
     let mut inputs: Vec<Wire> =
         plan.wires.iter().filter(|wire| wire.to.0 == mux).copied().collect();
     inputs.sort_by_key(|wire| wire.to.1);
-    let mut name = |wire: &Wire| {
+    let mut input = |wire: Wire| {
         let pins = if wire.from.0 == topology::FILTER {
             vec![wire.from.1]
         } else {
             plan.walk(wire.from, Direction::Capture).pins
         };
-        let known = pins.into_iter().find_map(|pin| ask::pin_name(filter, pin));
-        known.unwrap_or_else(|| format!("input {}", wire.to.1))
+        let known = pins.iter().find_map(|&pin| ask::pin_name(filter, pin));
+        let name = known.unwrap_or_else(|| format!("input {}", wire.to.1));
+        MuxInput { filter: path.to_owned(), node: mux, input: wire.to.1, name, pins }
     };
-    let named: Vec<(u32, String)> = inputs.iter().map(|wire| (wire.to.1, name(wire))).collect();
-    let input = |(input, name)| MuxInput { filter: path.to_owned(), node: mux, input, name };
-    named.into_iter().map(input).collect()
+    inputs.into_iter().map(&mut input).collect()
+}
+
+/// The pins at the far end of a pin's way, each with its filter's path: jacks, as far as no multiplexer chooses.
+pub(crate) fn jacks(
+    kernel: &dyn Kernel,
+    path: &str,
+    pin: u32,
+    direction: Direction,
+) -> Vec<(String, u32)> {
+    let Ok(mut filter) = kernel.open_filter(path) else { return Vec::new() };
+    let trail = Plan::of(&mut *filter).walk((topology::FILTER, pin), direction);
+    let mut jacks = Vec::new();
+    for bridge in trail.pins {
+        let Some((path, pin)) = ask::physical_connection(&mut *filter, bridge) else {
+            // No wire leads on: the filter has the jack itself.
+            jacks.push((path.to_owned(), bridge));
+            continue;
+        };
+        let Ok(mut other) = kernel.open_filter(&path) else { continue };
+        let trail = Plan::of(&mut *other).walk((topology::FILTER, pin), direction);
+        jacks.extend(trail.pins.into_iter().map(|pin| (path.clone(), pin)));
+    }
+    jacks
 }
 
 /// A multiplexer that was set; set back when dropped.

@@ -12,6 +12,7 @@
 mod lab;
 
 use barewire_device::{Backend, Loss, NoteKind, Stream, Wake};
+use barewire_ks::kernel::Holder;
 use barewire_ks::{Options, Transport};
 use barewire_ks_device::Description;
 use barewire_rt::System;
@@ -20,6 +21,9 @@ use lab::Lab;
 
 /// More waits than any recovery takes.
 const MOST_WAITS: u32 = 400;
+/// Pins of the card's filter with the jacks.
+const SPEAKER_PIN: u32 = 1;
+const FIRST_JACK_PIN: u32 = 3;
 
 fn packets() -> Description {
     Description { looped: false, streaming: true, ..Description::default() }
@@ -88,6 +92,37 @@ fn an_occupied_pin_is_busy_whatever_its_driver_answers() {
         assert!(info.notes.iter().any(|note| note.kind == NoteKind::Held), "{:?}", info.notes);
         is_clean(&lab, "busy");
     }
+}
+
+#[test]
+fn whoever_the_system_plays_for_on_an_occupied_pin_is_named() {
+    let holder = |process, name: Option<&str>| Holder { process, name: name.map(str::to_owned) };
+    let lab = Lab::new(Description { held: 1, ..Description::default() });
+    lab.wire("{out}", SPEAKER_PIN, &[holder(4711, Some("music.exe")), holder(12, None)]);
+    lab.wire("{elsewhere}", 77, &[holder(1, Some("innocent.exe"))]);
+    let error = lab.backend(Options::default()).open(&lab.request(64)).err().unwrap();
+    assert!(error.message().contains("music.exe (process 4711) and process 12"), "{error}");
+    assert!(!error.message().contains("innocent"), "{error}");
+}
+
+#[test]
+fn a_device_is_the_endpoints_at_its_jacks() {
+    let lab = Lab::new(Description::default());
+    let backend = lab.backend(Options::default());
+    let info = &backend.devices().unwrap()[0];
+    assert_eq!(backend.way(info).endpoints, [info.id.to_string()], "nobody tells of endpoints");
+    lab.wire("{other}", SPEAKER_PIN + 1, &[]);
+    lab.wire("{in}", FIRST_JACK_PIN, &[]);
+    lab.wire("{out}", SPEAKER_PIN, &[]);
+    assert_eq!(backend.way(info).endpoints, ["{out}", "{in}"]);
+    // Behind a multiplexer each jack is an endpoint and a device.
+    let lab = Lab::new(Description { jacks: 2, ..Description::default() });
+    let backend = lab.backend(Options::default());
+    lab.wire("{microphone}", FIRST_JACK_PIN, &[]);
+    lab.wire("{line}", FIRST_JACK_PIN + 1, &[]);
+    let ways = backend.devices().unwrap().iter().map(|info| backend.way(info).endpoints).collect();
+    let ways: Vec<Vec<String>> = ways;
+    assert_eq!(ways, [["{microphone}"], ["{line}"]]);
 }
 
 #[test]

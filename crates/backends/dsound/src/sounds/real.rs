@@ -2,6 +2,7 @@
 
 use super::{Code, Direction, Sound, SoundDevice, SoundFormat, Sounds, code};
 use barewire_types::SampleFormat;
+use barewire_wave::{Described, WaveFormat};
 use std::ffi::c_void;
 use std::ptr;
 use std::time::{Duration, Instant};
@@ -12,9 +13,7 @@ use windows::Win32::Media::Audio::DirectSound::{
     DirectSoundEnumerateW, GetDeviceID, IDirectSound8, IDirectSoundBuffer, IDirectSoundCapture,
     IDirectSoundCaptureBuffer,
 };
-use windows::Win32::Media::Audio::{WAVEFORMATEX, WAVEFORMATEXTENSIBLE, WAVEFORMATEXTENSIBLE_0};
-use windows::Win32::Media::KernelStreaming::{KSDATAFORMAT_SUBTYPE_PCM, WAVE_FORMAT_EXTENSIBLE};
-use windows::Win32::Media::Multimedia::KSDATAFORMAT_SUBTYPE_IEEE_FLOAT;
+use windows::Win32::Media::Audio::WAVEFORMATEX;
 use windows::Win32::Media::{timeBeginPeriod, timeEndPeriod};
 use windows::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
 use windows::Win32::UI::WindowsAndMessaging::GetDesktopWindow;
@@ -60,32 +59,12 @@ unsafe extern "system" fn found(
     BOOL(1)
 }
 
-/// Plain 16 bits in stereo is what every driver knows; the longer structure for the rest.
-fn wave_format(format: &SoundFormat) -> WAVEFORMATEXTENSIBLE {
-    let is_plain = format.sample == SampleFormat::INT16;
-    let bytes = u16::try_from(format.sample.bytes()).unwrap_or(0);
-    let frame_bytes = bytes * format.channels;
-    let (pcm, extra) = (1, 22);
-    let tag = if is_plain { pcm } else { u16::try_from(WAVE_FORMAT_EXTENSIBLE).unwrap_or(pcm) };
-    let is_float = format.sample.is_float();
-    WAVEFORMATEXTENSIBLE {
-        Format: WAVEFORMATEX {
-            wFormatTag: tag,
-            nChannels: format.channels,
-            nSamplesPerSec: format.rate.get(),
-            nAvgBytesPerSec: format.rate.get() * u32::from(frame_bytes),
-            nBlockAlign: frame_bytes,
-            wBitsPerSample: bytes * 8,
-            cbSize: if is_plain { 0 } else { extra },
-        },
-        Samples: WAVEFORMATEXTENSIBLE_0 { wValidBitsPerSample: bytes * 8 },
-        dwChannelMask: if format.channels == 1 { 0x4 } else { 0x3 },
-        SubFormat: if is_float {
-            KSDATAFORMAT_SUBTYPE_IEEE_FLOAT
-        } else {
-            KSDATAFORMAT_SUBTYPE_PCM
-        },
-    }
+/// The short form for 16 bits in stereo, which every driver knows; the longer one for the rest.
+fn described(format: &SoundFormat) -> Described {
+    let SoundFormat { sample, channels, rate } = *format;
+    let is_extensible = sample != SampleFormat::INT16;
+    let mask = if channels == 1 { 0x4 } else { 0x3 };
+    Described::new(&WaveFormat { format: sample, rate, channels, mask, is_extensible })
 }
 
 fn size<T>() -> u32 {
@@ -132,18 +111,18 @@ impl Sounds for DirectSound {
         let guid = guid(endpoint).ok_or(code::NODRIVER)?;
         let frame_bytes = u32::try_from(format.frame_bytes()).map_err(|_| code::BADFORMAT)?;
         let bytes = frame_bytes.checked_mul(ring_frames).ok_or(code::OUTOFMEMORY)?;
-        let wave = wave_format(format);
+        let wave = described(format);
         match direction {
             Direction::Playback => {
-                let (device, ring) = playing(&guid, wave, bytes)?;
+                let (device, ring) = playing(&guid, &wave, bytes)?;
                 if self.is_wine() {
-                    settle(&device, wave)?;
+                    settle(&device, &wave, frame_bytes * format.rate.get())?;
                 }
                 let timer = FineTimer::new();
                 Ok(Box::new(Playing { ring, _device: device, frame_bytes, _timer: timer }))
             }
             Direction::Capture => {
-                let (device, ring) = capturing(&guid, wave, bytes)?;
+                let (device, ring) = capturing(&guid, &wave, bytes)?;
                 let timer = FineTimer::new();
                 Ok(Box::new(Capturing { ring, _device: device, frame_bytes, _timer: timer }))
             }
@@ -160,7 +139,7 @@ impl Sounds for DirectSound {
 
 fn playing(
     guid: &GUID,
-    wave: WAVEFORMATEXTENSIBLE,
+    wave: &Described,
     bytes: u32,
 ) -> Result<(IDirectSound8, IDirectSoundBuffer), Code> {
     let mut device: Option<IDirectSound8> = None;
@@ -176,17 +155,13 @@ fn playing(
     Ok((device, ring))
 }
 
-fn ring(
-    device: &IDirectSound8,
-    mut wave: WAVEFORMATEXTENSIBLE,
-    bytes: u32,
-) -> Result<IDirectSoundBuffer, Code> {
+fn ring(device: &IDirectSound8, wave: &Described, bytes: u32) -> Result<IDirectSoundBuffer, Code> {
     let wanted = DSBUFFERDESC {
         dwSize: size::<DSBUFFERDESC>(),
         // Without global focus the sound ends when another program comes to the front.
         dwFlags: DSBCAPS_GLOBALFOCUS | DSBCAPS_GETCURRENTPOSITION2,
         dwBufferBytes: bytes,
-        lpwfxFormat: (&raw mut wave).cast::<WAVEFORMATEX>(),
+        lpwfxFormat: wave.place::<WAVEFORMATEX>().cast_mut(),
         ..DSBUFFERDESC::default()
     };
     let mut ring: Option<IDirectSoundBuffer> = None;
@@ -197,7 +172,7 @@ fn ring(
 
 fn capturing(
     guid: &GUID,
-    mut wave: WAVEFORMATEXTENSIBLE,
+    wave: &Described,
     bytes: u32,
 ) -> Result<(IDirectSoundCapture, IDirectSoundCaptureBuffer), Code> {
     let mut device: Option<IDirectSoundCapture> = None;
@@ -207,7 +182,7 @@ fn capturing(
     let wanted = DSCBUFFERDESC {
         dwSize: size::<DSCBUFFERDESC>(),
         dwBufferBytes: bytes,
-        lpwfxFormat: (&raw mut wave).cast::<WAVEFORMATEX>(),
+        lpwfxFormat: wave.place::<WAVEFORMATEX>().cast_mut(),
         ..DSCBUFFERDESC::default()
     };
     let mut ring: Option<IDirectSoundCaptureBuffer> = None;
@@ -219,10 +194,10 @@ fn capturing(
 
 /// Wine's mixer takes its whole stock in one leap when the first ring of a device begins (Wine 8: 60 ms), and our cursor
 /// would leap with it. So silence begins first; once it has moved the stock is there, for as long as the device is open.
-fn settle(device: &IDirectSound8, wave: WAVEFORMATEXTENSIBLE) -> Result<(), Code> {
+fn settle(device: &IDirectSound8, wave: &Described, second_bytes: u32) -> Result<(), Code> {
     const PATIENCE: Duration = Duration::from_millis(200);
     // A new ring of integers or floats is silent.
-    let ring = ring(device, wave, wave.Format.nAvgBytesPerSec)?;
+    let ring = ring(device, wave, second_bytes)?;
     // SAFETY: an interface that is held.
     codes(unsafe { ring.Play(0, 0, DSBPLAY_LOOPING) })?;
     let end = Instant::now() + PATIENCE;

@@ -1,10 +1,11 @@
 //! Windows itself: device interfaces, files, control calls, events, timers.
 
+mod endpoints;
 mod interfaces;
 mod object;
 mod wait;
 
-use super::{Code, Event, Kernel, Listed, Object, Pages, RawHandle, Waiter, code};
+use super::{Code, Event, Holder, Kernel, Listed, Object, Pages, RawHandle, Waiter, Wired, code};
 use crate::uapi::Guid;
 use barewire_rt::System;
 use object::RealObject;
@@ -157,6 +158,14 @@ impl Kernel for RealKernel {
         let base =
             unsafe { VirtualAlloc(ptr::null(), bytes, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE) };
         if base.is_null() { Err(last_error()) } else { Ok(Box::new(RealPages(base.cast()))) }
+    }
+
+    fn endpoints(&self) -> Vec<Wired> {
+        endpoints::wired()
+    }
+
+    fn holders(&self, endpoint: &str) -> Vec<Holder> {
+        endpoints::holders(endpoint)
     }
 }
 

@@ -16,7 +16,7 @@ use wine as machine;
 use barewire_device::contract::Bench;
 use barewire_device::{Backend, DeviceId, OpenRequest, SideRequest, Stream};
 use barewire_ks::kernel::{
-    Code, Event, Holder, Kernel, Listed, Object, Pages, RawHandle, Ready, Waiter,
+    Code, Event, Holder, Kernel, Listed, Object, Pages, RawHandle, Ready, Waiter, Wired,
 };
 use barewire_ks::uapi::Guid;
 use barewire_ks::{KsBackend, Options};
@@ -24,8 +24,8 @@ use barewire_ks_device::Description;
 use barewire_rt::system::Thread;
 use barewire_rt::{Role, SimulatedSystem, System, Waker, Woken};
 use barewire_types::{Ns, RateHz, Result};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex};
 
 /// Speaks to the card.
 pub(crate) trait Hand: Send + Sync {
@@ -41,6 +41,9 @@ pub(crate) struct Lab {
     pub(crate) system: Arc<LabSystem>,
     pub(crate) kernel: Arc<dyn Kernel>,
     pub(crate) id: DeviceId,
+    pub(crate) wired: Endpoints,
+    /// How the filter with the jacks is opened.
+    pub(crate) topology_link: String,
 }
 
 /// Time that passes for us and for the card at once.
@@ -112,9 +115,13 @@ impl System for LabSystem {
     }
 }
 
-/// The machine's own kernel, but for waits: they let simulated time pass.
+/// What the system makes of the card's jacks, and which programs it plays for there.
+pub(crate) type Endpoints = Arc<Mutex<Vec<(Wired, Vec<Holder>)>>>;
+
+/// The machine's own kernel, but for waits, which let simulated time pass, and for endpoints, which a test makes up.
 struct LabKernel {
     inner: Arc<dyn Kernel>,
+    wired: Endpoints,
     system: Arc<LabSystem>,
 }
 
@@ -148,8 +155,14 @@ impl Kernel for LabKernel {
         self.inner.pages(bytes)
     }
 
-    fn holders(&self, filter: &str) -> Vec<Holder> {
-        self.inner.holders(filter)
+    fn endpoints(&self) -> Vec<Wired> {
+        self.wired.lock().unwrap().iter().map(|(wired, _)| wired.clone()).collect()
+    }
+
+    fn holders(&self, endpoint: &str) -> Vec<Holder> {
+        let wired = self.wired.lock().unwrap();
+        let its = wired.iter().filter(|(wired, _)| wired.endpoint == endpoint);
+        its.flat_map(|(_, holders)| holders.clone()).collect()
     }
 }
 
@@ -186,13 +199,16 @@ impl Lab {
         if description.topology_link.is_empty() {
             description.topology_link = topology_link;
         }
+        let topology_link = description.topology_link.clone();
         let text = format!("describe\n{}", description.to_text());
         hand.command(&text, &mut []);
         let inner_system = SimulatedSystem::new(begin_ns);
         let system = Arc::new(LabSystem { inner: inner_system, hand: Handle(hand.clone()) });
         system.sync();
-        let kernel = Arc::new(LabKernel { inner, system: system.clone() });
-        let mut lab = Self { hand, system, kernel, id: DeviceId::new("ks", "none") };
+        let wired = Endpoints::default();
+        let kernel = Arc::new(LabKernel { inner, wired: wired.clone(), system: system.clone() });
+        let id = DeviceId::new("ks", "none");
+        let mut lab = Self { hand, system, kernel, id, wired, topology_link };
         if let Some(first) = lab.backend(Options::default()).devices().unwrap_or_default().first() {
             lab.id = first.id.clone();
         }
@@ -233,6 +249,13 @@ impl Lab {
         let stats = self.stats();
         let told = stats.lines().filter_map(|line| line.strip_prefix("violation="));
         told.map(str::to_owned).chain(self.hand.faults()).collect()
+    }
+
+    /// Makes an endpoint of the pin of a jack, on which the system plays for these programs.
+    pub(crate) fn wire(&self, endpoint: &str, pin: u32, holders: &[Holder]) {
+        let filter = format!("{{2}}.{}", self.topology_link);
+        let wired = Wired { endpoint: endpoint.to_owned(), filter, pin };
+        self.wired.lock().unwrap().push((wired, holders.to_vec()));
     }
 
     pub(crate) fn plug(&self, is_there: bool) {

@@ -3,6 +3,7 @@
 use super::{Code, Direction, Ready, Wave, WaveDevice, WaveFormat, Waves, code};
 use barewire_rt::{LentMemory, System, Wake, Waker};
 use barewire_types::{Ns, SampleFormat};
+use barewire_wave::Described;
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::Arc;
@@ -11,15 +12,12 @@ use windows::Win32::Devices::FunctionDiscovery::PKEY_Device_FriendlyName;
 use windows::Win32::Foundation::{CloseHandle, HANDLE, WAIT_OBJECT_0};
 use windows::Win32::Media::Audio::{
     CALLBACK_EVENT, HWAVEIN, HWAVEOUT, IMMDeviceEnumerator, MIDI_WAVE_OPEN_TYPE,
-    MMDeviceEnumerator, WAVE_FORMAT_DIRECT, WAVE_FORMAT_QUERY, WAVE_MAPPER, WAVEFORMATEX,
-    WAVEFORMATEXTENSIBLE, WAVEFORMATEXTENSIBLE_0, WAVEHDR, WAVEINCAPSW, WAVEOUTCAPSW, WHDR_DONE,
-    waveInAddBuffer, waveInClose, waveInGetDevCapsW, waveInGetNumDevs, waveInMessage, waveInOpen,
-    waveInPrepareHeader, waveInReset, waveInStart, waveInUnprepareHeader, waveOutClose,
-    waveOutGetDevCapsW, waveOutGetNumDevs, waveOutMessage, waveOutOpen, waveOutPrepareHeader,
-    waveOutReset, waveOutUnprepareHeader, waveOutWrite,
+    MMDeviceEnumerator, WAVE_FORMAT_DIRECT, WAVE_FORMAT_QUERY, WAVE_MAPPER, WAVEFORMATEX, WAVEHDR,
+    WAVEINCAPSW, WAVEOUTCAPSW, WHDR_DONE, waveInAddBuffer, waveInClose, waveInGetDevCapsW,
+    waveInGetNumDevs, waveInMessage, waveInOpen, waveInPrepareHeader, waveInReset, waveInStart,
+    waveInUnprepareHeader, waveOutClose, waveOutGetDevCapsW, waveOutGetNumDevs, waveOutMessage,
+    waveOutOpen, waveOutPrepareHeader, waveOutReset, waveOutUnprepareHeader, waveOutWrite,
 };
-use windows::Win32::Media::KernelStreaming::{KSDATAFORMAT_SUBTYPE_PCM, WAVE_FORMAT_EXTENSIBLE};
-use windows::Win32::Media::Multimedia::KSDATAFORMAT_SUBTYPE_IEEE_FLOAT;
 use windows::Win32::System::Com::{
     CLSCTX_ALL, COINIT_MULTITHREADED, CoCreateInstance, CoInitializeEx, CoUninitialize, STGM_READ,
 };
@@ -183,32 +181,18 @@ fn speakers(channels: u16) -> u32 {
     }
 }
 
-/// `WAVEFORMATEX` alone for 16 bits in stereo, which every driver knows; the longer one for the rest.
-fn wave_format(format: &WaveFormat) -> WAVEFORMATEXTENSIBLE {
-    let is_plain = format.sample == SampleFormat::INT16 && format.channels <= 2;
-    let bytes = u16::try_from(format.sample.bytes()).unwrap_or(0);
-    let frame_bytes = bytes * format.channels;
-    let (pcm, extra) = (1, 22);
-    let tag = if is_plain { pcm } else { u16::try_from(WAVE_FORMAT_EXTENSIBLE).unwrap_or(pcm) };
-    let is_float = format.sample.is_float();
-    WAVEFORMATEXTENSIBLE {
-        Format: WAVEFORMATEX {
-            wFormatTag: tag,
-            nChannels: format.channels,
-            nSamplesPerSec: format.rate.get(),
-            nAvgBytesPerSec: format.rate.get() * u32::from(frame_bytes),
-            nBlockAlign: frame_bytes,
-            wBitsPerSample: bytes * 8,
-            cbSize: if is_plain { 0 } else { extra },
-        },
-        Samples: WAVEFORMATEXTENSIBLE_0 { wValidBitsPerSample: bytes * 8 },
-        dwChannelMask: speakers(format.channels),
-        SubFormat: if is_float {
-            KSDATAFORMAT_SUBTYPE_IEEE_FLOAT
-        } else {
-            KSDATAFORMAT_SUBTYPE_PCM
-        },
-    }
+/// The short form for 16 bits in stereo, which every driver knows; the longer one for the rest.
+fn described(format: &WaveFormat) -> Described {
+    let WaveFormat { sample, channels, rate } = *format;
+    let is_extensible = sample != SampleFormat::INT16 || channels > 2;
+    let mask = speakers(channels);
+    Described::new(&barewire_wave::WaveFormat {
+        format: sample,
+        rate,
+        channels,
+        mask,
+        is_extensible,
+    })
 }
 
 impl Waves for Winmm {
@@ -233,9 +217,9 @@ impl Waves for Winmm {
     }
 
     fn query(&self, direction: Direction, number: u32, format: &WaveFormat) -> Result<(), Code> {
-        let format = wave_format(format);
+        let format = described(format);
         let how = MIDI_WAVE_OPEN_TYPE(WAVE_FORMAT_QUERY.0 | WAVE_FORMAT_DIRECT.0);
-        let format = (&raw const format).cast::<WAVEFORMATEX>();
+        let format = format.place::<WAVEFORMATEX>();
         check(match direction {
             // SAFETY: the format says itself how long it is; a query opens nothing.
             Direction::Playback => unsafe { waveOutOpen(None, number, format, None, None, how) },
@@ -255,8 +239,8 @@ impl Waves for Winmm {
         let bytes = packet_frames as usize * format.frame_bytes();
         let memory = LentMemory::new(1, packets as usize * bytes).ok_or(code::NOMEM)?;
         let signal = Arc::new(Signal::new()?);
-        let wave = wave_format(format);
-        let wave = (&raw const wave).cast::<WAVEFORMATEX>();
+        let wave = described(format);
+        let wave = wave.place::<WAVEFORMATEX>();
         let how = MIDI_WAVE_OPEN_TYPE(CALLBACK_EVENT.0 | WAVE_FORMAT_DIRECT.0);
         let event = Some(signal.event.0 as usize);
         let handle = match direction {

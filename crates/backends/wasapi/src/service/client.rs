@@ -6,8 +6,8 @@ use super::notices::{CutOff, SessionEvents};
 use super::windows::Com;
 use super::{Answer, Client, EnginePeriods, Flow, Packet, Reading, Setup};
 use crate::hresult;
-use crate::wave::{EXTENSIBLE_BYTES, WaveFormat};
 use barewire_device::Loss;
+use barewire_wave::{Described, WaveFormat};
 use std::ptr;
 use std::sync::Arc;
 use windows::Win32::Foundation::{HANDLE, S_OK};
@@ -36,20 +36,6 @@ macro_rules! call {
 
 fn answer(code: HRESULT) -> Answer<()> {
     if code.is_ok() { Ok(()) } else { Err(code.0) }
-}
-
-/// A format in memory that is aligned as Windows reads it.
-#[repr(C, align(8))]
-struct Described([u8; EXTENSIBLE_BYTES]);
-
-impl Described {
-    fn new(format: &WaveFormat) -> Self {
-        Self(format.to_bytes())
-    }
-
-    fn as_ptr(&self) -> *const WAVEFORMATEX {
-        self.0.as_ptr().cast()
-    }
 }
 
 enum Service {
@@ -134,7 +120,8 @@ impl Client for WindowsClient {
         } else {
             (AUDCLNT_SHAREMODE_SHARED, &raw mut closest)
         };
-        let code = call!(self.client, IsFormatSupported, mode, described.as_ptr(), other);
+        let code =
+            call!(self.client, IsFormatSupported, mode, described.place::<WAVEFORMATEX>(), other);
         free(closest.cast());
         code == S_OK
     }
@@ -163,7 +150,7 @@ impl Client for WindowsClient {
         answer(call!(
             client,
             GetSharedModeEnginePeriod,
-            described.as_ptr(),
+            described.place::<WAVEFORMATEX>(),
             &raw mut default_frames,
             &raw mut step_frames,
             &raw mut min_frames,
@@ -191,7 +178,7 @@ impl Client for WindowsClient {
             flags,
             setup.duration_hns,
             setup.period_hns,
-            described.as_ptr(),
+            described.place::<WAVEFORMATEX>(),
             &raw const SESSION
         ))
     }
@@ -204,7 +191,7 @@ impl Client for WindowsClient {
             InitializeSharedAudioStream,
             AUDCLNT_STREAMFLAGS_EVENTCALLBACK,
             period_frames,
-            described.as_ptr(),
+            described.place::<WAVEFORMATEX>(),
             &raw const SESSION
         ))
     }
