@@ -16,6 +16,7 @@ mod wine;
 
 use crate::install;
 use anyhow::{Context, Result, bail};
+use exercises::Exercise;
 pub(crate) use lab::Bits;
 use lab::{CannotRun, Lab};
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ pub(crate) struct Options {
     /// Everything at its full length: ten minutes of sound by every way.
     #[arg(long)]
     long: bool,
-    /// Only exercises whose names contain one of these words.
+    /// Only exercises that have one of these names; a word that is no name stands for all that contain it.
     words: Vec<String>,
 }
 
@@ -60,8 +61,12 @@ pub(crate) fn run(root: &Path, options: &Options, strict: bool) -> Result<()> {
         .into_iter()
         .filter(|bits| options.bits.is_none_or(|only| only == *bits))
         .collect();
-    for bits in &widths {
-        build::everything(root, *bits)?;
+    let wanted: Vec<&Exercise> =
+        exercises::ALL.iter().filter(|exercise| is_wanted(exercise.name, &options.words)).collect();
+    if wanted.iter().any(|exercise| exercise.needs_product) {
+        for bits in &widths {
+            build::everything(root, *bits)?;
+        }
     }
     for bits in widths {
         if let Err(error) = Lab::prepare(root, bits) {
@@ -71,11 +76,7 @@ pub(crate) fn run(root: &Path, options: &Options, strict: bool) -> Result<()> {
             println!("SKIPPED the Windows lab for {bits}-bit programs: {error:#}");
             continue;
         }
-        let wanted = |name: &str| {
-            options.words.is_empty()
-                || options.words.iter().any(|word| name.contains(word.as_str()))
-        };
-        for exercise in exercises::ALL.iter().filter(|exercise| wanted(exercise.name)) {
+        for exercise in &wanted {
             let begin = Instant::now();
             let run = || {
                 let mut lab = Lab::new(root, bits)?;
@@ -100,6 +101,12 @@ pub(crate) fn run(root: &Path, options: &Options, strict: bool) -> Result<()> {
         bail!("{failures} exercises failed");
     }
     Ok(())
+}
+
+fn is_wanted(name: &str, words: &[String]) -> bool {
+    let is_name = |word: &str| exercises::ALL.iter().any(|exercise| exercise.name == word);
+    let stands_for = |word: &String| name == word || !is_name(word) && name.contains(word.as_str());
+    words.is_empty() || words.iter().any(stands_for)
 }
 
 /// Installs what is missing; false if something is missing still, which is said.

@@ -23,21 +23,83 @@ pub(crate) struct Exercise {
     pub(crate) run: fn(&Lab) -> Result<String>,
     /// Whether it must not be kept waiting by a busy machine.
     pub(crate) is_timed: bool,
+    /// Whether it runs what is shipped, which takes minutes to build.
+    pub(crate) needs_product: bool,
     /// Whether `cargo xtask test` has it.
     pub(crate) is_everyday: bool,
 }
 
 /// All of them.
 pub(crate) const ALL: &[Exercise] = &[
-    Exercise { name: "starts", run: starts::run, is_timed: false, is_everyday: true },
-    Exercise { name: "registration", run: registration::run, is_timed: false, is_everyday: true },
-    Exercise { name: "conform", run: conform::run, is_timed: false, is_everyday: false },
-    Exercise { name: "specimens", run: specimens::run, is_timed: false, is_everyday: false },
-    Exercise { name: "life", run: life::run, is_timed: false, is_everyday: true },
-    Exercise { name: "wasapi", run: wasapi::run, is_timed: false, is_everyday: true },
-    Exercise { name: "portaudio", run: portaudio::run, is_timed: false, is_everyday: true },
-    Exercise { name: "mme", run: mixers::mme, is_timed: true, is_everyday: false },
-    Exercise { name: "dsound", run: mixers::dsound, is_timed: true, is_everyday: false },
-    Exercise { name: "hub", run: hub::run, is_timed: true, is_everyday: false },
-    Exercise { name: "ks", run: ks::run, is_timed: false, is_everyday: false },
+    Exercise {
+        name: "starts",
+        run: starts::run,
+        is_timed: false,
+        needs_product: true,
+        is_everyday: true,
+    },
+    Exercise {
+        name: "registration",
+        run: registration::run,
+        is_timed: false,
+        needs_product: true,
+        is_everyday: true,
+    },
+    Exercise {
+        name: "conform",
+        run: conform::run,
+        is_timed: false,
+        needs_product: true,
+        is_everyday: false,
+    },
+    Exercise {
+        name: "specimens",
+        run: specimens::run,
+        is_timed: false,
+        needs_product: false,
+        is_everyday: false,
+    },
+    Exercise {
+        name: "life",
+        run: life::run,
+        is_timed: false,
+        needs_product: true,
+        is_everyday: true,
+    },
+    Exercise {
+        name: "wasapi",
+        run: wasapi::run,
+        is_timed: false,
+        needs_product: false,
+        is_everyday: true,
+    },
+    Exercise {
+        name: "portaudio",
+        run: portaudio::run,
+        is_timed: false,
+        needs_product: true,
+        is_everyday: true,
+    },
+    Exercise {
+        name: "mme",
+        run: mixers::mme,
+        is_timed: true,
+        needs_product: false,
+        is_everyday: true,
+    },
+    Exercise {
+        name: "dsound",
+        run: mixers::dsound,
+        is_timed: true,
+        needs_product: false,
+        is_everyday: true,
+    },
+    Exercise {
+        name: "hub",
+        run: hub::run,
+        is_timed: true,
+        needs_product: true,
+        is_everyday: false,
+    },
+    Exercise { name: "ks", run: ks::run, is_timed: false, needs_product: true, is_everyday: false },
 ];

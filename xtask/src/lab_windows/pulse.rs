@@ -66,6 +66,7 @@ impl Pulse {
         let (heard, kept) = (Arc::default(), Arc::default());
         let mut own = Self { folder, server, listener: None, heard, kept };
         own.await_socket()?;
+        processes::favour(&own.server);
         let mut listener = Command::new("parec");
         listener.args(["--device=source", "--raw"]).env("PULSE_SERVER", own.server());
         listener.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -42,6 +42,8 @@ struct Run {
     begun_at: u64,
     at_ns: Ns,
     missed: u32,
+    /// The cursor was where frames belong before they stood there.
+    is_late: bool,
     recoveries: u32,
 }
 
@@ -143,6 +145,7 @@ impl DsoundStream {
     /// From an empty ring on.
     fn begin(&mut self) -> Result<(), Code> {
         (self.run.base, self.run.moved, self.run.ours, self.run.wiped) = (0, 0, 0, 0);
+        self.run.is_late = false;
         match self.direction {
             Direction::Playback => {
                 self.silence(0, self.ring_frames)?;
@@ -202,7 +205,14 @@ impl DsoundStream {
                 self.silence(run.wiped, run.moved - run.wiped)?;
                 self.run.wiped = run.moved;
             }
-            Direction::Capture => self.take(frames)?,
+            Direction::Capture => {
+                self.take(frames)?;
+                // What was not yet taken when the cursor came round again is new sound.
+                self.observe()?;
+                if self.run.moved - self.run.ours > self.ring_frames {
+                    return Ok(Due::Missed);
+                }
+            }
         }
         Ok(Due::Now(self.period(frames)))
     }
@@ -337,6 +347,9 @@ impl Stream for DsoundStream {
         if let Err(code) = self.finish_period() {
             return self.recover(Some(code));
         }
+        if self.run.is_late {
+            return self.recover(None);
+        }
         loop {
             let after = match self.due() {
                 Ok(Due::Now(period)) => return Wake::Due(period),
@@ -393,7 +406,8 @@ impl Stream for DsoundStream {
         if self.direction == Direction::Playback {
             let frames = frames.min(self.run.left_frames);
             // A ring that is lost is seen again, and handled, by the next wait.
-            let _ = self.put(self.run.ours, frames.into());
+            let _ = self.put(self.run.ours, frames.into()).and_then(|()| self.observe());
+            self.run.is_late |= self.run.moved > self.run.ours;
             self.run.left_frames -= frames;
             self.run.ours += u64::from(frames);
         }

@@ -246,3 +246,37 @@ fn written_is_as_little_ahead_as_holds_and_the_latency_has_the_mixers_period() {
     let shape = backend(&world).open(&request(&microphone())).unwrap().shape();
     assert_eq!((shape.period_frames, shape.latency.input_frames), (1500, 480));
 }
+
+#[test]
+fn what_is_put_behind_the_cursor_is_told_as_missed_and_nothing_else_is() {
+    const SOUND: u8 = 0x55;
+    let (mut in_time, mut late) = (0, 0);
+    for ms in (0..60).step_by(3) {
+        let model = Model { step_frames: 1, lead_frames: 0, ..Model::default() };
+        let (world, mut stream) = started(&model);
+        period(&world, &mut *stream);
+        let until = world.system.now_ns() + ms * 1_000_000;
+        world.system.sleep(&std::sync::atomic::AtomicU32::new(0), 0, until);
+        let mut put = 0;
+        loop {
+            let piece = stream.playback();
+            let frames = piece.frames();
+            if frames == 0 {
+                break;
+            }
+            let base = piece.interleaved_base().unwrap();
+            // SAFETY: four bytes a frame were lent.
+            unsafe { base.write_bytes(SOUND, frames as usize * 4) };
+            stream.commit(frames);
+            put += frames as usize * 4;
+        }
+        let is_told = period(&world, &mut *stream).missed_frames > 0;
+        for _ in 0..5 {
+            period(&world, &mut *stream);
+        }
+        let heard = world.heard(0).iter().filter(|&&byte| byte == SOUND).count();
+        assert_eq!(is_told, heard != put, "{ms} ms: {heard} of {put} bytes heard");
+        *if is_told { &mut late } else { &mut in_time } += 1;
+    }
+    assert!(in_time > 5 && late > 5, "{in_time} in time, {late} late");
+}

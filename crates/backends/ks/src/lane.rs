@@ -59,6 +59,8 @@ pub(crate) struct Lane {
     committed: u32,
     changed_ns: Ns,
     looked_ns: Ns,
+    /// The hardware was where frames belong before they stood there.
+    pub(crate) is_late: bool,
 }
 
 impl Lane {
@@ -86,6 +88,7 @@ impl Lane {
             committed: 0,
             changed_ns: 0,
             looked_ns: 0,
+            is_late: false,
         }
     }
 
@@ -131,6 +134,7 @@ impl Lane {
         self.ours = 0;
         self.skew = 0;
         self.committed = 0;
+        self.is_late = false;
         self.go(state::PAUSE)?;
         match &mut self.way {
             Way::Ring(ring) if self.direction == Direction::Play => {
@@ -383,12 +387,33 @@ impl Lane {
                     self.ours += piece;
                     left -= piece;
                     if self.ours.is_multiple_of(packet) && !to.is_null() {
+                        while let Some(outcome) = packets.come_back() {
+                            outcome?;
+                            self.moved += packet;
+                        }
+                        self.is_late |= packets.pending() == 0;
                         packets.hand_over(number)?;
                     }
                 }
             }
         }
         self.committed += frames;
+        Ok(())
+    }
+
+    /// Whether the hardware has passed the latest `frames` frames that were put, as far as a ring goes: it is only asked
+    /// when the clock says that it may have come so far.
+    pub(crate) fn check(&mut self, frames: u32, now: Ns) -> Result<(), Code> {
+        let Way::Ring(ring) = &mut self.way else { return Ok(()) };
+        let first = self.ours.saturating_sub(u64::from(frames));
+        let passed = ns_to_frames(now.saturating_sub(self.looked_ns), self.rate);
+        let ahead = first.saturating_sub(self.moved);
+        if passed < ahead - ahead / 4 {
+            return Ok(());
+        }
+        let bytes = usize::from(self.side.channels) * self.side.format.bytes();
+        let raw = ring.look(&mut *self.pin, now)? / bytes.max(1) as u64;
+        self.is_late |= raw > first;
         Ok(())
     }
 

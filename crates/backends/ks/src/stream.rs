@@ -103,7 +103,10 @@ impl Stream for KsStream {
         }
         loop {
             let now = self.system.now_ns();
-            let look = match self.look(now) {
+            let is_late =
+                self.playback.as_mut().is_some_and(|lane| std::mem::take(&mut lane.is_late));
+            let look = if is_late { Err(Trouble::Xrun) } else { self.look(now) };
+            let look = match look {
                 Ok(look) => look,
                 Err(Trouble::Xrun) => match self.recover(now) {
                     Ok(()) => continue,
@@ -149,7 +152,8 @@ impl Stream for KsStream {
         let frames = frames.min(self.run.playback_left);
         self.run.playback_left -= frames;
         if let Some(lane) = &mut self.playback
-            && let Err(code) = lane.put(frames)
+            && let Err(code) =
+                lane.put(frames).and_then(|()| lane.check(frames, self.system.now_ns()))
         {
             self.lose(code);
         }
@@ -204,6 +208,7 @@ impl KsStream {
         let left = std::mem::take(&mut self.run.playback_left);
         if let (Some(lane), true) = (&mut self.playback, left > 0) {
             lane.put_silence(left)?;
+            lane.check(left, self.system.now_ns())?;
         }
         Ok(())
     }

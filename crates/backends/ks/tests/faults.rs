@@ -11,7 +11,7 @@
 
 mod lab;
 
-use barewire_device::{Backend, Loss, NoteKind, Stream, Wake};
+use barewire_device::{Backend, Loss, NoteKind, Period, Stream, Wake};
 use barewire_ks::kernel::Holder;
 use barewire_ks::{Options, Transport};
 use barewire_ks_device::Description;
@@ -21,6 +21,8 @@ use lab::Lab;
 
 /// More waits than any recovery takes.
 const MOST_WAITS: u32 = 400;
+/// A byte that is no silence, and no poison of the card's.
+const SOUND: u8 = 0x55;
 /// Pins of the card's filter with the jacks.
 const SPEAKER_PIN: u32 = 1;
 const FIRST_JACK_PIN: u32 = 3;
@@ -70,6 +72,34 @@ fn write_all(stream: &mut dyn Stream) {
             return;
         }
         barewire_dsp::silence(stream.shape().playback.unwrap().format, stream.playback());
+        stream.commit(frames);
+    }
+}
+
+fn next_due(lab: &Lab, stream: &mut dyn Stream) -> Period {
+    for _ in 0..MOST_WAITS {
+        match stream.wait(lab.system.now_ns() + 100_000_000) {
+            Wake::Due(period) => return period,
+            Wake::Idle => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("nothing due in {MOST_WAITS} waits");
+}
+
+/// Fills all of a period with a sound.
+fn put_sound(stream: &mut dyn Stream) {
+    let side = stream.shape().playback.unwrap();
+    loop {
+        let piece = stream.playback();
+        let frames = piece.frames();
+        if frames == 0 {
+            return;
+        }
+        let bytes = frames as usize * usize::from(side.channels) * side.format.bytes();
+        let base = piece.interleaved_base().unwrap();
+        // SAFETY: the piece has room for `frames` frames.
+        unsafe { base.write_bytes(SOUND, bytes) };
         stream.commit(frames);
     }
 }
@@ -338,6 +368,31 @@ fn an_xrun_starts_anew_and_loses_no_packet() {
         }
         drop(stream);
         is_clean(&lab, name);
+    }
+}
+
+#[test]
+fn what_is_put_where_the_hardware_has_been_is_told_as_missed_and_nothing_else_is() {
+    for (name, card, options) in ways() {
+        let (mut in_time, mut late) = (0, 0);
+        // A period is 1.3 ms, two of them or one and a guard are ahead.
+        for us in (0..5_000).step_by(150) {
+            let lab = Lab::new(card.clone());
+            let mut stream = lab.open(options, &lab.request(64));
+            stream.start().unwrap();
+            periods(&lab, &mut *stream, 20);
+            next_due(&lab, &mut *stream);
+            lab.system.pass(us * 1_000);
+            lab.take();
+            put_sound(&mut *stream);
+            let is_told = next_due(&lab, &mut *stream).missed_frames > 0;
+            periods(&lab, &mut *stream, 10);
+            let heard = lab.take().iter().filter(|&&byte| byte == SOUND).count();
+            let whole = 64 * 2 * stream.shape().playback.unwrap().format.bytes();
+            assert_eq!(is_told, heard != whole, "{name}, {us} us: {heard} of {whole} bytes");
+            *if is_told { &mut late } else { &mut in_time } += 1;
+        }
+        assert!(in_time > 3 && late > 3, "{name}: {in_time} in time, {late} late");
     }
 }
 

@@ -41,11 +41,16 @@ fn run(lab: &Lab, package: &str) -> Result<String> {
     let sung = singer.end();
     let said = said?;
     sung?;
-    let exact = said.lines().filter(|line| line.contains("frames exact")).count();
+    let count = |words: &str| said.lines().filter(|line| line.contains(words)).count();
+    let exact = count("frames exact");
+    // See `testkit::wire`.
+    let (halted, late) = (count("whole, but not played"), count("and told"));
     if exact == 0 || said.contains("SKIPPED") {
         bail!("nothing was compared:\n{said}");
     }
-    Ok(format!("the contract in both directions, {exact} comparisons bit for bit"))
+    Ok(format!(
+        "the contract in both directions, {exact} comparisons bit for bit; made again because the mixer halted: {halted}, because somebody was late and told so: {late}"
+    ))
 }
 
 /// Says the tune over and over, at the rate of the wire, as soon as the program has written it down.
