@@ -205,7 +205,10 @@ impl MmeStream {
         }
         let now = self.system.now_ns();
         let passed = now.saturating_sub(self.run.at_ns);
-        let missed = ns_to_frames(passed, self.shape.rate).max(1);
+        // A run begins with its first period: what came back before, all at once, is older than the run (Wine 8 keeps what
+        // was captured while it stood still), or silence.
+        let has_begun = self.run.position > 0;
+        let missed = if has_begun { ns_to_frames(passed, self.shape.rate).max(1) } else { 0 };
         let run = &mut self.run;
         run.left_frames = 0;
         run.position += missed;

@@ -305,3 +305,14 @@ fn a_device_that_runs_dry_while_a_period_is_in_hand_has_missed_frames() {
         assert!((1000..4000).contains(&period.missed_frames), "{period:?}");
     }
 }
+
+#[test]
+fn a_run_begins_at_zero_although_old_sound_fills_all_packets_at_once() {
+    let fault = Some(Fault::Old { frames: 3000 });
+    let (world, mut stream) = started(&Model { fault, ..microphone() });
+    for n in 1..50 {
+        let period = period(&world, &mut *stream);
+        assert_eq!((period.position_frames, period.missed_frames), (n * 480, 0));
+        read(&mut *stream);
+    }
+}

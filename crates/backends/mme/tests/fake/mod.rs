@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     Refuse { from: u64, code: Code },
     /// Queueing takes so long, once, from this frame on.
     Slow { from: u64, ns: Ns },
+    /// When it begins for the first time it has so many frames that were captured before, and gives them all at once.
+    Old { frames: u64 },
 }
 
 /// A device as it is.
@@ -416,7 +418,12 @@ impl Wave for FakeWave {
         }
         let line = state.line(self.index);
         if line.since.is_none() {
-            line.since = Some((now, 0));
+            let old = match line.model.fault {
+                Some(Fault::Old { frames }) => line.time_of(0, frames),
+                _ => 0,
+            };
+            line.model.fault = line.model.fault.filter(|_| old == 0);
+            line.since = Some((now - old, 0));
         }
         Ok(())
     }
