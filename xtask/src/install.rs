@@ -60,6 +60,17 @@ pub(crate) const WINDOWS_TOOLS: [Tool; 8] = [
     Tool { program: "unshare", package: "util-linux", reason: "32-bit programs of Windows" },
 ];
 
+/// What builds Rust's library for Windows where rustup has none.
+pub(crate) const RUST_TOOLS: [Tool; 3] = [
+    Tool { program: "/usr/bin/rustc", package: "rustc-web", reason: "the Windows lab" },
+    Tool { program: "/usr/bin/cargo", package: "cargo-web", reason: "the Windows lab" },
+    Tool {
+        program: "/usr/lib/rustlib/src/rust/library/rtstartup/rsbegin.rs",
+        package: "rust-web-src",
+        reason: "the Windows lab",
+    },
+];
+
 fn is_there(program: &str) -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     // Debian's administrator has it, others may not; an absolute path stands for itself.

@@ -2,11 +2,12 @@
 //! PulseAudio of its own below. Called by `cargo xtask windows`, `wine` and `wine-test`.
 //!
 //! An exercise is a module below `exercises` and a line in its list. What exercises get is in `lab.rs`; `cache.rs` keeps what
-//! is slow to make, `prefix.rs` and `chroot.rs` make it, `wine.rs` runs programs, `pulse.rs` is the sound server.
+//! is slow to make, `prefix.rs`, `chroot.rs` and `debian_std.rs` make it, `wine.rs` runs programs, `pulse.rs` is the sound server.
 
 mod build;
 mod cache;
 mod chroot;
+mod debian_std;
 mod exercises;
 mod lab;
 mod prefix;
@@ -158,7 +159,7 @@ pub(crate) fn lints(root: &Path, strict: bool) -> Result<()> {
     /// With tests that are of Linux alone.
     const TESTED_ELSEWHERE: [&str; 2] = ["barewire-driver", "barewire-hub-client"];
     let bits = Bits::B64;
-    if let Err(error) = build::prepare(bits) {
+    if let Err(error) = build::prepare_lints(bits) {
         if strict {
             return Err(error);
         }

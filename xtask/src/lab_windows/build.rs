@@ -1,25 +1,58 @@
 //! The compilers for Windows, and what is built with them.
 
 use super::lab::{Bits, Lab};
-use super::processes;
+use super::{debian_std, processes};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+/// Where Rust's standard library for Windows comes from.
+#[derive(Clone)]
+enum Std {
+    /// From rustup, for the compiler that builds everything else too.
+    Rustup,
+    /// Built from Debian's sources, for Debian's compiler; the folder.
+    Debian(PathBuf),
+}
 
 /// The beginning of cargo's variables for this target.
 pub(crate) fn variable(bits: Bits) -> String {
     format!("CARGO_TARGET_{}", bits.target().to_uppercase().replace('-', "_"))
 }
 
+/// The standard library for this target, had once.
+fn library(bits: Bits) -> Result<Std> {
+    static HAD: Mutex<[Option<Std>; 2]> = Mutex::new([None, None]);
+    let mut had = HAD.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = &mut had[usize::from(bits == Bits::B32)];
+    if let Some(library) = place {
+        return Ok(library.clone());
+    }
+    let mut command = Command::new("rustup");
+    command.args(["target", "add", bits.target()]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let library = if command.status().is_ok_and(|status| status.success()) {
+        Std::Rustup
+    } else {
+        println!("rustup has no {}: Debian's sources are used", bits.target());
+        let folder = debian_std::sysroot(bits);
+        Std::Debian(folder.with_context(|| format!("neither rustup has {}", bits.target()))?)
+    };
+    Ok(place.insert(library).clone())
+}
+
 /// Has Rust's standard library for this target at hand.
 pub(crate) fn prepare(bits: Bits) -> Result<()> {
-    let mut command = Command::new("rustup");
-    command.args(["target", "add", bits.target()]).stderr(Stdio::null());
-    let status = command.status().context("rustup")?;
-    if !status.success() {
-        bail!("rustup has no {}", bits.target());
+    library(bits).map(drop)
+}
+
+/// Has the compiler's own lints for this target at hand: Debian's compiler has none.
+pub(crate) fn prepare_lints(bits: Bits) -> Result<()> {
+    match library(bits)? {
+        Std::Rustup => Ok(()),
+        Std::Debian(_) => bail!("rustup has no {}, and clippy no other source", bits.target()),
     }
-    Ok(())
 }
 
 /// Cargo, ready to build for this target.
@@ -28,6 +61,11 @@ pub(crate) fn cargo(root: &Path, bits: Bits) -> Result<Command> {
     let mut command = Command::new(program);
     command.current_dir(root);
     command.env(format!("{}_LINKER", variable(bits)), format!("{}-gcc", bits.mingw()));
+    if let Std::Debian(folder) = library(bits)? {
+        command.env("RUSTC", debian_std::RUSTC);
+        let flags = format!("--sysroot={}", folder.display());
+        command.env(format!("{}_RUSTFLAGS", variable(bits)), flags);
+    }
     Ok(command)
 }
 
