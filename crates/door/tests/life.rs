@@ -1,52 +1,15 @@
-//! The driver as it is shipped, over Windows' lifetime of libraries and objects: what a thousand objects leave behind, several at
-//! once, and hosts that unload it straight after the last release. `cargo xtask windows life` runs this; `BAREWIRE_LIBRARY` names
-//! the file.
+//! The driver as it is shipped, over the lifetime of libraries and objects: what a thousand objects leave behind, several at
+//! once, and hosts that unload it straight after the last release. `cargo xtask windows life` runs this for Windows; here
+//! `BAREWIRE_LIBRARY` names the file.
 
-#![cfg(windows)]
+#![cfg(any(windows, target_os = "linux"))]
 #![allow(clippy::unwrap_used, reason = "a test may stop the world")]
 
 use barewire_abi::BufferRequest;
 use barewire_host::bare::{BufferTable, HostTable, Missing};
 use barewire_host::{Block, BlockSize, Request, Session, Source};
+use counts::{handles, memory_bytes, threads};
 use std::time::{Duration, Instant};
-
-/// `TH32CS_SNAPTHREAD`.
-const THREADS: u32 = 4;
-
-/// `THREADENTRY32`.
-#[repr(C)]
-#[derive(Default)]
-struct ThreadEntry {
-    bytes: u32,
-    usage: u32,
-    thread: u32,
-    process: u32,
-    priority: [i32; 2],
-    flags: u32,
-}
-
-/// `PROCESS_MEMORY_COUNTERS`.
-#[repr(C)]
-#[derive(Default)]
-struct Memory {
-    bytes: u32,
-    faults: u32,
-    sizes: [usize; 6],
-    page_file: usize,
-    page_file_peak: usize,
-}
-
-#[link(name = "kernel32")]
-unsafe extern "system" {
-    fn GetCurrentProcess() -> isize;
-    fn GetCurrentProcessId() -> u32;
-    fn GetProcessHandleCount(process: isize, count: *mut u32) -> i32;
-    fn K32GetProcessMemoryInfo(process: isize, memory: *mut Memory, bytes: u32) -> i32;
-    fn CreateToolhelp32Snapshot(what: u32, process: u32) -> isize;
-    fn Thread32First(all: isize, entry: *mut ThreadEntry) -> i32;
-    fn Thread32Next(all: isize, entry: *mut ThreadEntry) -> i32;
-    fn CloseHandle(handle: isize) -> i32;
-}
 
 const FRAMES: i32 = 512;
 /// Nothing that is right takes a tenth of it.
@@ -57,38 +20,103 @@ fn source() -> Source {
     Source::file(library)
 }
 
-fn handles() -> u32 {
-    let mut count = 0;
-    // SAFETY: this process, and room for a number.
-    let done = unsafe { GetProcessHandleCount(GetCurrentProcess(), &raw mut count) };
-    assert_ne!(done, 0);
-    count
-}
+/// What this process has of the system.
+#[cfg(windows)]
+mod counts {
+    /// `TH32CS_SNAPTHREAD`.
+    const THREADS: u32 = 4;
 
-fn memory_bytes() -> usize {
-    let bytes = u32::try_from(size_of::<Memory>()).unwrap();
-    let mut memory = Memory { bytes, ..Memory::default() };
-    // SAFETY: this process, and a structure that says how long it is.
-    let done = unsafe { K32GetProcessMemoryInfo(GetCurrentProcess(), &raw mut memory, bytes) };
-    assert_ne!(done, 0);
-    memory.page_file
-}
-
-fn threads() -> usize {
-    let bytes = u32::try_from(size_of::<ThreadEntry>()).unwrap();
-    let mut entry = ThreadEntry { bytes, ..ThreadEntry::default() };
-    let mut count = 0;
-    // SAFETY: a snapshot that is open; the structure says how long it is.
-    unsafe {
-        let all = CreateToolhelp32Snapshot(THREADS, 0);
-        let mut is_one = Thread32First(all, &raw mut entry);
-        while is_one != 0 {
-            count += usize::from(entry.process == GetCurrentProcessId());
-            is_one = Thread32Next(all, &raw mut entry);
-        }
-        CloseHandle(all);
+    /// `THREADENTRY32`.
+    #[repr(C)]
+    #[derive(Default)]
+    struct ThreadEntry {
+        bytes: u32,
+        usage: u32,
+        thread: u32,
+        process: u32,
+        priority: [i32; 2],
+        flags: u32,
     }
-    count
+
+    /// `PROCESS_MEMORY_COUNTERS`.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Memory {
+        bytes: u32,
+        faults: u32,
+        sizes: [usize; 6],
+        page_file: usize,
+        page_file_peak: usize,
+    }
+
+    #[link(name = "kernel32")]
+    unsafe extern "system" {
+        fn GetCurrentProcess() -> isize;
+        fn GetCurrentProcessId() -> u32;
+        fn GetProcessHandleCount(process: isize, count: *mut u32) -> i32;
+        fn K32GetProcessMemoryInfo(process: isize, memory: *mut Memory, bytes: u32) -> i32;
+        fn CreateToolhelp32Snapshot(what: u32, process: u32) -> isize;
+        fn Thread32First(all: isize, entry: *mut ThreadEntry) -> i32;
+        fn Thread32Next(all: isize, entry: *mut ThreadEntry) -> i32;
+        fn CloseHandle(handle: isize) -> i32;
+    }
+
+    pub(super) fn handles() -> u32 {
+        let mut count = 0;
+        // SAFETY: this process, and room for a number.
+        let done = unsafe { GetProcessHandleCount(GetCurrentProcess(), &raw mut count) };
+        assert_ne!(done, 0);
+        count
+    }
+
+    pub(super) fn memory_bytes() -> usize {
+        let bytes = u32::try_from(size_of::<Memory>()).unwrap();
+        let mut memory = Memory { bytes, ..Memory::default() };
+        // SAFETY: this process, and a structure that says how long it is.
+        let done = unsafe { K32GetProcessMemoryInfo(GetCurrentProcess(), &raw mut memory, bytes) };
+        assert_ne!(done, 0);
+        memory.page_file
+    }
+
+    pub(super) fn threads() -> usize {
+        let bytes = u32::try_from(size_of::<ThreadEntry>()).unwrap();
+        let mut entry = ThreadEntry { bytes, ..ThreadEntry::default() };
+        let mut count = 0;
+        // SAFETY: a snapshot that is open; the structure says how long it is.
+        unsafe {
+            let all = CreateToolhelp32Snapshot(THREADS, 0);
+            let mut is_one = Thread32First(all, &raw mut entry);
+            while is_one != 0 {
+                count += usize::from(entry.process == GetCurrentProcessId());
+                is_one = Thread32Next(all, &raw mut entry);
+            }
+            CloseHandle(all);
+        }
+        count
+    }
+}
+
+/// What this process has of the system.
+#[cfg(target_os = "linux")]
+mod counts {
+    fn entries(folder: &str) -> usize {
+        std::fs::read_dir(folder).unwrap().count()
+    }
+
+    pub(super) fn handles() -> u32 {
+        u32::try_from(entries("/proc/self/fd")).unwrap()
+    }
+
+    pub(super) fn threads() -> usize {
+        entries("/proc/self/task")
+    }
+
+    /// Of what is private and was written.
+    pub(super) fn memory_bytes() -> usize {
+        let text = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+    }
 }
 
 /// Makes one object and asks it what hosts ask first.

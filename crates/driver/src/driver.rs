@@ -11,6 +11,7 @@ use crate::config::{Config, ConfigSource};
 use crate::crew::{JOIN_NS, Known};
 use crate::diary::Diary;
 use crate::events::Journal;
+use crate::holder;
 use crate::host_client::{Inside, OutputLatch, RunState};
 use crate::keeper::KeeperHand;
 use crate::offer::{Offer, refusal};
@@ -307,7 +308,9 @@ impl Core {
         if !self.config.lock().releases_on_stop || !prepared.was_stopped {
             return Ok(());
         }
-        prepared.setup.crew.open_again().map_err(|error| refusal(&error))
+        let (setup, config) = (&prepared.setup, self.config.lock().clone());
+        let named = |error| holder::named(error, &setup.offer.device.id, &config, self.number);
+        setup.crew.open_again().map_err(|error| refusal(&named(error)))
     }
 
     /// Gives the engine to a device thread, and waits until the device runs: not for the host's first callback, which

@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 pub struct Status {
     /// The process that has loaded the driver.
     pub process: u32,
+    /// The number of the driver in its process.
+    pub driver: usize,
     /// The name of its program.
     pub program: String,
     /// The name of the entry.
@@ -74,11 +76,17 @@ const LATEST: usize = 20;
 
 impl Status {
     /// What `report` says, by this process, now.
-    pub(crate) fn new(report: &Report, entry: String, last_error: Option<String>) -> Self {
+    pub(crate) fn new(
+        report: &Report,
+        driver: usize,
+        entry: String,
+        last_error: Option<String>,
+    ) -> Self {
         let format = |format: Option<SampleFormat>| format.map(|format| format.to_string());
         let records = &report.records[report.records.len().saturating_sub(LATEST)..];
         Self {
             process: std::process::id(),
+            driver,
             program: program(),
             entry,
             written: format!("{:.3}", jiff::Timestamp::now()),

@@ -5,7 +5,9 @@ use crate::model::{self, Fault, Hresult, World};
 use crate::pace::machine;
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex};
-use windows::Win32::Foundation::{E_NOTIMPL, E_POINTER, HANDLE};
+use windows::Win32::Foundation::{
+    CloseHandle, E_NOTIMPL, E_POINTER, ERROR_ALREADY_EXISTS, GetLastError, HANDLE,
+};
 use windows::Win32::Media::Audio::{
     AUDCLNT_BUFFERFLAGS_DATA_DISCONTINUITY, AUDCLNT_BUFFERFLAGS_SILENT, AUDCLNT_SHAREMODE,
     AUDCLNT_SHAREMODE_EXCLUSIVE, AUDCLNT_STREAMOPTIONS_RAW, AUDIO_STREAM_CATEGORY,
@@ -17,12 +19,37 @@ use windows::Win32::Media::Audio::{
     IAudioSessionControl_Impl, IAudioSessionEvents, WAVEFORMATEX,
 };
 use windows::Win32::System::Com::CoTaskMemAlloc;
+use windows::Win32::System::Threading::CreateEventW;
 use windows::core::{BOOL, Error, GUID, HRESULT, Interface, PCWSTR, PWSTR, Ref, Result, implement};
 
 /// A client of the model, released with the last interface of it.
 struct Handle {
     client: usize,
     events: Mutex<Option<IAudioSessionEvents>>,
+    claim: Mutex<Option<Claim>>,
+}
+
+/// Tells other processes that this one has an endpoint for itself alone: the model knows of its own process only. Windows
+/// takes the name back with the process.
+struct Claim(HANDLE);
+
+impl Claim {
+    /// `None` if another process has it.
+    fn new(endpoint: &str) -> Option<Self> {
+        let name: Vec<u16> = format!("barewire-{endpoint}").encode_utf16().chain([0]).collect();
+        // SAFETY: the name ends with a zero.
+        let made = unsafe { CreateEventW(None, false, false, PCWSTR(name.as_ptr())) };
+        // SAFETY: takes nothing. It tells of a call that went well, too.
+        let is_new = unsafe { GetLastError() } != ERROR_ALREADY_EXISTS;
+        made.ok().map(Self).filter(|_| is_new)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // SAFETY: our own handle.
+        let _ = unsafe { CloseHandle(self.0) };
+    }
 }
 
 // SAFETY: the listener is called under the lock alone.
@@ -32,6 +59,7 @@ unsafe impl Sync for Handle {}
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        // The endpoint is free before others are told so.
         machine().with(|world, _| world.release(self.client));
     }
 }
@@ -102,7 +130,9 @@ pub(crate) struct SimulatedClient {
 impl SimulatedClient {
     pub(crate) fn new(endpoint: usize) -> std::result::Result<Self, Hresult> {
         let client = machine().with(|world, _| world.activate(endpoint))?;
-        Ok(Self { handle: Arc::new(Handle { client, events: Mutex::default() }) })
+        Ok(Self {
+            handle: Arc::new(Handle { client, events: Mutex::default(), claim: Mutex::default() }),
+        })
     }
 }
 
@@ -120,7 +150,20 @@ impl IAudioClient_Impl for SimulatedClient_Impl {
         let wave = answer(unsafe { read(format) })?;
         let is_exclusive = mode == AUDCLNT_SHAREMODE_EXCLUSIVE;
         let setup = model::Setup { is_exclusive, flags, duration_hns, period_hns, wave };
-        self.handle.with(|world, client, _| world.initialize(client, &setup))
+        self.handle.with(|world, client, _| {
+            let name = world.spec(client).name.clone();
+            // What this process itself has the model refuses.
+            let is_own = world.is_held(client);
+            let claim = if is_own { None } else { Some(Claim::new(&name)) };
+            if matches!(claim, Some(None)) {
+                return Err(model::DEVICE_IN_USE);
+            }
+            world.initialize(client, &setup)?;
+            if is_exclusive {
+                *self.handle.claim.lock().unwrap() = claim.flatten();
+            }
+            Ok(())
+        })
     }
 
     fn GetBufferSize(&self) -> Result<u32> {

@@ -151,16 +151,36 @@ impl World {
     /// # Errors
     /// `E_NOTFOUND` once the endpoint is gone.
     pub fn activate(&mut self, endpoint: usize) -> Answer<usize> {
-        if self.faults[endpoint] == Some(Fault::Unplugged) {
+        if self.faults[endpoint] == Some(Fault::Unplugged) && self.stays_away(endpoint) {
             return Err(E_NOTFOUND);
         }
         self.clients.push(Client { endpoint, ..Client::default() });
         Ok(self.clients.len() - 1)
     }
 
+    /// Whether a device that was lost is not back yet; each attempt brings it nearer.
+    fn stays_away(&mut self, endpoint: usize) -> bool {
+        match &mut self.specs[endpoint].returns_after {
+            None => true,
+            Some(0) => {
+                self.faults[endpoint] = None;
+                false
+            }
+            Some(attempts) => {
+                *attempts -= 1;
+                true
+            }
+        }
+    }
+
     /// The last `Release`.
     pub fn release(&mut self, client: usize) {
         let Some(at) = self.clients[client].stream.take() else { return };
+        let endpoint = self.client(client).endpoint;
+        if self.faults[endpoint] == Some(Fault::Stalled) {
+            let returns = self.specs[endpoint].returns_after.is_some();
+            self.faults[endpoint] = self.faults[endpoint].filter(|_| !returns);
+        }
         if let Some(stream) = self.streams[at].take().filter(Stream::is_render) {
             self.played.retain(|(endpoint, ..)| *endpoint != stream.endpoint);
             self.played.push((stream.endpoint, stream.started_ns, stream.heard));
@@ -220,8 +240,12 @@ impl World {
             return Err(ALREADY_INITIALIZED);
         }
         self.clients[client].is_used = true;
-        if self.faults[it.endpoint].is_some_and(|fault| fault != Fault::Stalled) {
-            return Err(DEVICE_INVALIDATED);
+        let fault = self.faults[it.endpoint].filter(|&fault| fault != Fault::Stalled);
+        if let Some(fault) = fault
+            && self.stays_away(it.endpoint)
+        {
+            let is_taken = fault == Fault::Taken;
+            return Err(if is_taken { DEVICE_IN_USE } else { DEVICE_INVALIDATED });
         }
         if setup.flags & !(FLAG_LOOPBACK | FLAG_EVENT | FLAG_NOPERSIST) != 0 {
             return Err(INVALID_STREAM_FLAG);
@@ -235,7 +259,7 @@ impl World {
             }
             self.exclusive(client, &spec, setup, has_event)?
         } else {
-            self.shared(&spec, setup, has_event, is_loopback)?
+            self.shared(it.endpoint, &spec, setup, has_event, is_loopback)?
         };
         self.open(
             client,
@@ -288,14 +312,13 @@ impl World {
 
     fn shared(
         &self,
+        endpoint: usize,
         spec: &Spec,
         setup: &Setup,
         has_event: bool,
         is_loopback: bool,
     ) -> Answer<Kind> {
-        if spec.shared != 0 {
-            return Err(spec.shared);
-        }
+        self.may_be_shared(endpoint, spec)?;
         if !spec.takes_shared(&setup.wave) {
             return Err(UNSUPPORTED_FORMAT);
         }
@@ -308,6 +331,21 @@ impl World {
         let period = setup.wave.frames_of(spec.usual_period_hns);
         let asked = setup.wave.frames_of(setup.duration_hns);
         Ok(Kind::Mixed { period, buffer: asked.max(2 * period + period / 5) })
+    }
+
+    /// Whether a stream of this process has the endpoint of a client.
+    pub fn is_held(&self, client: usize) -> bool {
+        self.holders(self.client(client).endpoint).next().is_some()
+    }
+
+    /// Nobody shares what somebody has for himself alone.
+    fn may_be_shared(&self, endpoint: usize, spec: &Spec) -> Answer<()> {
+        let is_taken = self.holders(endpoint).any(|stream| stream.is_exclusive());
+        match spec.shared {
+            0 if is_taken => Err(DEVICE_IN_USE),
+            0 => Ok(()),
+            code => Err(code),
+        }
     }
 
     /// `InitializeSharedAudioStream`.
@@ -329,9 +367,7 @@ impl World {
             return Err(INVALID_STREAM_FLAG);
         }
         let spec = self.specs[it.endpoint].clone();
-        if spec.shared != 0 {
-            return Err(spec.shared);
-        }
+        self.may_be_shared(it.endpoint, &spec)?;
         let engine = self.engine(client, &wave)?;
         let fits =
             period.is_multiple_of(engine.step) && (engine.min..=engine.max).contains(&period);

@@ -6,6 +6,9 @@ use crate::model::{DEVICE_IN_USE, E_ACCESSDENIED, EXCLUSIVE_MODE_NOT_ALLOWED, Fa
 /// Frames after which what goes wrong in mid-stream does.
 pub const FAULT_FRAMES: u64 = 48_000;
 
+/// Attempts in vain before a device that was lost is back.
+const RETURN: u32 = 3;
+
 /// The output of that name, if there is one.
 pub fn output(name: &str) -> Option<Spec> {
     let base = || Spec { name: format!("Simulated {name}"), ..Spec::default() };
@@ -45,6 +48,11 @@ pub fn output(name: &str) -> Option<Spec> {
         "changed" => failing(Fault::FormatChanged),
         "taken" => failing(Fault::Taken),
         "stalled" => failing(Fault::Stalled),
+        // As those before, but they come back: a machine that slept, a plug that was put back, another program's end.
+        "slept" => Spec { returns_after: Some(0), ..failing(Fault::Stalled) },
+        "replugged" => Spec { returns_after: Some(RETURN), ..failing(Fault::Unplugged) },
+        "reformatted" => Spec { returns_after: Some(0), ..failing(Fault::FormatChanged) },
+        "given-back" => Spec { returns_after: Some(RETURN), ..failing(Fault::Taken) },
         _ => return None,
     };
     Some(Spec { hardware: Some(format!("{{1}}.SIMULATED\\{name}")), ..spec })

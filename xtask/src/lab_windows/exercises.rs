@@ -2,6 +2,8 @@
 //! says in some words what it found.
 
 mod conform;
+mod devices;
+mod hosts;
 mod hub;
 mod ks;
 mod life;
@@ -76,6 +78,20 @@ pub(crate) const ALL: &[Exercise] = &[
     Exercise {
         name: "portaudio",
         run: portaudio::run,
+        is_timed: false,
+        needs_product: true,
+        is_everyday: true,
+    },
+    Exercise {
+        name: "hosts",
+        run: hosts::run,
+        is_timed: false,
+        needs_product: true,
+        is_everyday: true,
+    },
+    Exercise {
+        name: "devices",
+        run: devices::run,
         is_timed: false,
         needs_product: true,
         is_everyday: true,

@@ -95,7 +95,7 @@ impl Core {
         let opened = crew
             .open()
             .and_then(|opened| self.join(opened, stream_events, engine_events, plan, client))
-            .map_err(|error| refusal(&holder::named(error, &offer.device.id, config)));
+            .map_err(|error| refusal(&holder::named(error, &offer.device.id, config, self.number)));
         let (engine, control, waker) = match opened {
             Ok(opened) => opened,
             Err(error) => {

@@ -152,7 +152,7 @@ impl Core {
         let report = self.report(&state);
         drop(state);
         let entry = self.instance.lock().clone();
-        let status = Status::new(&report, entry, self.last_error.lock().clone());
+        let status = Status::new(&report, self.number, entry, self.last_error.lock().clone());
         let fresh = self.journal.lock().take_fresh();
         diary.write(&fresh, &status);
     }

@@ -73,6 +73,8 @@ pub struct Spec {
     pub position_units: u64,
     /// What goes wrong once so many frames were moved.
     pub fault: Option<(u64, Fault)>,
+    /// After so many attempts to have it back it is there again; a stalled one once its stream was closed.
+    pub returns_after: Option<u32>,
 }
 
 impl Default for Spec {
@@ -106,6 +108,7 @@ impl Default for Spec {
             fifo: 0,
             position_units: 1,
             fault: None,
+            returns_after: None,
         }
     }
 }

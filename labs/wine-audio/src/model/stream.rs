@@ -158,6 +158,11 @@ impl Stream {
         self.spec.is_render && !self.is_loopback
     }
 
+    /// Whether nobody else may have the endpoint meanwhile.
+    pub fn is_exclusive(&self) -> bool {
+        !matches!(self.kind, Kind::Mixed { .. })
+    }
+
     /// `GetBufferSize`.
     pub fn buffer(&self) -> u32 {
         match self.kind {

@@ -10,7 +10,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Where it is installed, below the prefix.
 const FOLDER: &str = "drive_c/Program Files/Barewire";
-const PROGRAM: &str = r"C:\Program Files\Barewire\barewire.exe";
+pub(super) const PROGRAM: &str = r"C:\Program Files\Barewire\barewire.exe";
 pub(super) const LIBRARY: &str = r"C:\Program Files\Barewire\barewire.dll";
 /// Where `install` puts the settings.
 pub(super) const SETTINGS_PLACE: &str = r"C:\Program Files\Barewire\settings.toml";
