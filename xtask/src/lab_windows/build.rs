@@ -69,15 +69,27 @@ pub(crate) fn cargo(root: &Path, bits: Bits) -> Result<Command> {
     Ok(command)
 }
 
+/// The command.
+const COMMAND: &str = "build --release -p barewire-cli";
+/// The driver as it is shipped. Of the library's kinds only that one: with others beside it nothing is optimised as a whole.
+const DRIVER: &str = "rustc --profile shipped -p barewire-door --lib --crate-type cdylib";
+
 /// The driver as it is shipped, and the command.
 pub(crate) fn everything(root: &Path, bits: Bits) -> Result<()> {
+    build(root, bits, &[DRIVER, COMMAND])
+}
+
+/// The command alone.
+pub(crate) fn command(root: &Path, bits: Bits) -> Result<()> {
+    build(root, bits, &[COMMAND])
+}
+
+fn build(root: &Path, bits: Bits, what: &[&str]) -> Result<()> {
     prepare(bits)?;
-    // Of the library's kinds only the one that is shipped: with others beside it nothing is optimised as a whole.
-    let driver = "rustc --profile shipped -p barewire-door --lib --crate-type cdylib";
-    for words in [driver, "build --release -p barewire-cli"] {
+    for words in what {
         let mut command = cargo(root, bits)?;
         command.args(words.split(' ')).args(["--quiet", "--target", bits.target()]);
-        if !command.status()?.success() {
+        if !processes::in_everyday_time(&command).status()?.success() {
             bail!("`cargo {words}` fails for {}", bits.target());
         }
     }

@@ -1,9 +1,10 @@
 //! A hub beside JACK2 in the same minutes: 1, 2, 4, 8 and 16 clients, each a process of its own with the same body (a copy of two
 //! channels), 64 frames at 48 kHz, real-time priority if it may be had. `cargo bench -p barewire-hub-client -- --raw FILE` also
-//! writes the percentiles of every turn.
+//! writes the percentiles of every turn; `--clients N` and `--kind NAME` run a part.
 //!
 //! By turns: the hub over the virtual device; jackd with its dummy driver and its clients as a chain (each plays into the next);
-//! the same with all of them between the device's own ports. What is compared, per cycle: until the last client's callback
+//! the same with all of them between the device's own ports; and bare wake-ups, which no star can go below: a thread with a timer
+//! that wakes all clients by the hub's page and waits at its gate, without a device, a mix or samples. What is compared, per cycle: until the last client's callback
 //! begins, from the hub's own wake-up for ours, and from the first client's callback for JACK2, whose clients are told of its
 //! wake-up through a filter only; so JACK2 is given the way from its server to its first client. Processor time and changes of
 //! context are the kernel's counts for the process that serves and all clients.
@@ -22,6 +23,8 @@ use barewire_device::{
 use barewire_hub::{Hub, Options, Server};
 use barewire_hub_client::HubBackend;
 use barewire_rt::{Area, AreaMut, RealSystem, Role, System, Waker};
+use barewire_share::memory::{Handle, Shared};
+use barewire_share::{Block, Cycle, Gate, PageReader, PageWriter};
 use barewire_types::{Ns, RateHz, SampleFormat};
 use barewire_virtual::{Description, VirtualBackend};
 use libloading::Library;
@@ -29,9 +32,10 @@ use std::collections::BTreeMap;
 use std::ffi::{c_char, c_int, c_ulong, c_void};
 use std::fmt::Write as _;
 use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -252,6 +256,105 @@ fn hub_client(address: &Path, notes: &Path) {
     all.lock().unwrap().write(notes);
 }
 
+const BARE_BYTES: usize = 4096;
+
+/// A client of bare wake-ups: page and gate are descriptors of the process that started it.
+fn bare_client(page: &str, gate: &str, core: Option<usize>, notes: &Path) {
+    if let Some(core) = core {
+        // SAFETY: a set of cores is integers; the call reads it and changes nothing but where this process runs.
+        unsafe {
+            let mut cores: libc::cpu_set_t = std::mem::zeroed();
+            libc::CPU_SET(core, &mut cores);
+            assert_eq!(libc::sched_setaffinity(0, size_of_val(&cores), &raw const cores), 0);
+        }
+    }
+    let block = |path: &str| {
+        let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
+        Block::given(&Handle::from(OwnedFd::from(file)), BARE_BYTES, true).unwrap()
+    };
+    let page = PageReader::new(Shared::new(block(page)).unwrap()).unwrap();
+    let gate: Gate = Shared::new(block(gate)).unwrap();
+    let system = RealSystem::new();
+    let (ends, all) = (Arc::<AtomicBool>::default(), Arc::new(Mutex::new(Notes::new())));
+    let (its, its_notes, its_system) = (ends.clone(), all.clone(), system.clone());
+    let body = move || {
+        let mut notes = its_notes.lock().unwrap();
+        let mut seen = page.number();
+        while !its.load(Ordering::Acquire) {
+            its_system.await_shared(&[(page.word(), seen)], its_system.now_ns() + 100_000_000);
+            let now = its_system.now_ns();
+            let Some(cycle) = page.read().filter(|cycle| cycle.number != seen) else { continue };
+            seen = cycle.number;
+            notes.add(cycle.at_ns, now);
+            gate.answer(seen, &*its_system);
+        }
+    };
+    let thread = system.spawn("device", Role::Device, Box::new(body)).unwrap();
+    play_until_told();
+    ends.store(true, Ordering::Release);
+    assert!(thread.join(system.now_ns() + 5_000_000_000));
+    all.lock().unwrap().write(notes);
+}
+
+fn with_bare(folder: &Path, count: usize, is_pinned: bool) -> Figures {
+    let system: Arc<dyn System> = RealSystem::new();
+    let blocks = [(); 2].map(|()| Block::shared(BARE_BYTES, false).unwrap());
+    let own = std::process::id();
+    let [page_path, gate_path] = blocks
+        .each_ref()
+        .map(|block| format!("/proc/{own}/fd/{}", block.handle().unwrap().fd().as_raw_fd()));
+    let [page, gate] = blocks;
+    let page = PageWriter::new(Shared::new(page).unwrap());
+    let gate: Gate = Shared::new(gate).unwrap();
+    let woken = Arc::new(Mutex::new(Notes::new()));
+    let ends = Arc::<AtomicBool>::default();
+    let expected = Arc::<AtomicU32>::default();
+    let (its, its_woken, its_system) = (ends.clone(), woken.clone(), system.clone());
+    let its_expected = expected.clone();
+    let body = move || {
+        let alarm = AtomicU32::new(0);
+        let period_ns = u64::from(PERIOD_FRAMES) * 1_000_000_000 / 48_000;
+        let begin_ns = its_system.now_ns();
+        for number in 1..i32::MAX as u32 {
+            if its.load(Ordering::Acquire) {
+                break;
+            }
+            let at_ns = begin_ns + u64::from(number) * period_ns;
+            its_system.sleep(&alarm, 0, at_ns);
+            let now = its_system.now_ns();
+            if let Ok(mut woken) = its_woken.try_lock() {
+                woken.add(at_ns, now);
+            }
+            gate.words().open(number, its_expected.load(Ordering::Acquire));
+            page.publish(&Cycle { number, at_ns, ..Cycle::default() });
+            its_system.wake_shared(page.word());
+            while let Some(missing) = gate.words().missing() {
+                if its_system.now_ns() >= at_ns + period_ns {
+                    break;
+                }
+                its_system.await_shared(&[(gate.word(), missing)], at_ns + period_ns);
+            }
+        }
+    };
+    let thread = system.spawn("device", Role::Device, Box::new(body)).unwrap();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let clients = (0..count)
+        .map(|n| {
+            let core = (n % cores).to_string();
+            let mut arguments = vec!["--work", "bare", "--page", &page_path, "--gate", &gate_path];
+            if is_pinned {
+                arguments.extend(["--core", &core]);
+            }
+            Running::start(folder, n, &arguments)
+        })
+        .collect();
+    expected.store(u32::try_from(count).unwrap(), Ordering::Release);
+    let figures = measure(clients, own, Some("device"), Some(&woken));
+    ends.store(true, Ordering::Release);
+    assert!(thread.join(system.now_ns() + 5_000_000_000));
+    figures
+}
+
 /// The body: two channels copied.
 fn copy(stream: &mut dyn Stream) {
     let area = stream.capture();
@@ -402,8 +505,9 @@ impl Running {
 /// What one turn, or all turns of one kind, came to.
 #[derive(Default)]
 struct Figures {
-    /// Until the last client's callback, sorted.
+    /// Until the last client's callback, sorted: from the cycle's begin, and from the first client's callback.
     last_ns: Vec<u64>,
+    spread_ns: Vec<u64>,
     cycles: u64,
     all: Use,
     server: Use,
@@ -412,14 +516,16 @@ struct Figures {
 }
 
 impl Figures {
-    fn at(&self, permille: usize) -> f64 {
-        let n = (self.last_ns.len() * permille / 1000).min(self.last_ns.len().saturating_sub(1));
-        self.last_ns.get(n).copied().unwrap_or(0) as f64 / 1000.0
+    fn at(sorted: &[u64], permille: usize) -> f64 {
+        let n = (sorted.len() * permille / 1000).min(sorted.len().saturating_sub(1));
+        sorted.get(n).copied().unwrap_or(0) as f64 / 1000.0
     }
 
     fn add(&mut self, turn: &Self) {
         self.last_ns.extend(&turn.last_ns);
+        self.spread_ns.extend(&turn.spread_ns);
         self.last_ns.sort_unstable();
+        self.spread_ns.sort_unstable();
         self.cycles += turn.cycles;
         self.all = self.all.plus(turn.all);
         self.server = self.server.plus(turn.server);
@@ -470,11 +576,14 @@ fn measure(
         match (first, begins.iter().max()) {
             (Some(first), Some(last)) if begins.len() == count => {
                 figures.last_ns.push(last.saturating_sub(first));
+                let first_client = begins.iter().min().unwrap_or(last);
+                figures.spread_ns.push(last - first_client);
             }
             _ => figures.incomplete += 1,
         }
     }
     figures.last_ns.sort_unstable();
+    figures.spread_ns.sort_unstable();
     figures
 }
 
@@ -525,17 +634,28 @@ fn with_jack(folder: &Path, count: usize, is_chain: bool) -> Figures {
     measure(clients, server.0.id(), None, None)
 }
 
-const KINDS: [&str; 3] = ["Barewire hub", "JACK2, chain", "JACK2, parallel"];
+const KINDS: [&str; 5] = [
+    "Barewire hub",
+    "JACK2, chain",
+    "JACK2, parallel",
+    "bare wake-ups",
+    "bare wake-ups, each client kept on one core",
+];
 
 /// The work of a client process, if this is one.
 fn work() -> bool {
     let Some(notes) = argument("--notes").map(PathBuf::from) else { return false };
-    if argument("--work").as_deref() == Some("hub") {
-        hub_client(argument("--address").unwrap().as_ref(), &notes);
-    } else {
-        let own = argument("--own").unwrap().parse().unwrap();
-        let is_last = argument("--last").as_deref() == Some("true");
-        jack::client(own, &argument("--from").unwrap(), is_last, &notes);
+    let named = |name| argument(name).unwrap();
+    match named("--work").as_str() {
+        "hub" => hub_client(named("--address").as_ref(), &notes),
+        "bare" => {
+            let core = argument("--core").map(|core| core.parse().unwrap());
+            bare_client(&named("--page"), &named("--gate"), core, &notes);
+        }
+        _ => {
+            let is_last = named("--last") == "true";
+            jack::client(named("--own").parse().unwrap(), &named("--from"), is_last, &notes);
+        }
     }
     true
 }
@@ -559,49 +679,60 @@ fn main() {
     raw.push('\n');
     println!("{cores} cores");
     println!(
-        "| clients | | cycles | not all | last client p50 µs | p99 µs | processor µs a client and cycle | context switches a client and cycle | server's own µs a cycle |"
+        "| clients | | cycles | not all | last client p50 µs | p99 µs | from the first client's, p50 µs | processor µs a client and cycle | context switches a client and cycle | server's own µs a cycle |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
-    for count in COUNTS {
-        let mut sums: [Figures; 3] = Default::default();
-        for turn in 0..TURNS {
-            for (kind, sum) in sums.iter_mut().enumerate() {
-                let figures = match kind {
-                    0 => with_hub(folder.path(), count),
-                    kind => with_jack(folder.path(), count, kind == 1),
-                };
-                write!(
-                    raw,
-                    "{},{count},{turn},{},{},{},{},{}",
-                    KINDS[kind].replace(", ", " "),
-                    figures.cycles,
-                    figures.incomplete,
-                    figures.all.busy_ns,
-                    figures.all.changes,
-                    figures.server.busy_ns
-                )
-                .unwrap();
-                (0..=100)
-                    .for_each(|percent| write!(raw, ",{:.1}", figures.at(percent * 10)).unwrap());
-                raw.push('\n');
-                sum.add(&figures);
-            }
-        }
-        for (kind, sum) in KINDS.iter().zip(&sums) {
-            let each = (sum.cycles * count as u64).max(1) as f64;
-            println!(
-                "| {count} | {kind} | {} | {} | {:.1} | {:.1} | {:.1} | {:.2} | {:.1} |",
-                sum.cycles,
-                sum.incomplete,
-                sum.at(500),
-                sum.at(990),
-                sum.all.busy_ns as f64 / each / 1000.0,
-                sum.all.changes as f64 / each,
-                sum.server.busy_ns as f64 / sum.cycles.max(1) as f64 / 1000.0
-            );
-        }
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    let only_count = argument("--clients").map(|count| count.parse::<usize>().unwrap());
+    for count in COUNTS.into_iter().filter(|&count| only_count.is_none_or(|only| only == count)) {
+        run(folder.path(), count, &mut raw);
     }
     if let Some(path) = argument("--raw") {
         std::fs::write(path, raw).unwrap();
+    }
+}
+
+/// All turns with so many clients; a line of the table for each kind.
+fn run(folder: &Path, count: usize, raw: &mut String) {
+    let only_kind = argument("--kind");
+    let is_wanted = |kind: usize| only_kind.as_ref().is_none_or(|only| only == KINDS[kind]);
+    let mut sums: [Figures; KINDS.len()] = Default::default();
+    for turn in 0..TURNS {
+        for (kind, sum) in sums.iter_mut().enumerate().filter(|(kind, _)| is_wanted(*kind)) {
+            let figures = match kind {
+                0 => with_hub(folder, count),
+                3 | 4 => with_bare(folder, count, kind == 4),
+                kind => with_jack(folder, count, kind == 1),
+            };
+            write!(
+                raw,
+                "{},{count},{turn},{},{},{},{},{}",
+                KINDS[kind].replace(", ", " "),
+                figures.cycles,
+                figures.incomplete,
+                figures.all.busy_ns,
+                figures.all.changes,
+                figures.server.busy_ns
+            )
+            .unwrap();
+            for percent in 0..=100 {
+                write!(raw, ",{:.1}", Figures::at(&figures.last_ns, percent * 10)).unwrap();
+            }
+            raw.push('\n');
+            sum.add(&figures);
+        }
+    }
+    for (kind, sum) in KINDS.iter().zip(&sums).filter(|(_, sum)| sum.cycles > 0) {
+        let each = (sum.cycles * count as u64) as f64;
+        println!(
+            "| {count} | {kind} | {} | {} | {:.1} | {:.1} | {:.1} | {:.1} | {:.2} | {:.1} |",
+            sum.cycles,
+            sum.incomplete,
+            Figures::at(&sum.last_ns, 500),
+            Figures::at(&sum.last_ns, 990),
+            Figures::at(&sum.spread_ns, 500),
+            sum.all.busy_ns as f64 / each / 1000.0,
+            sum.all.changes as f64 / each,
+            sum.server.busy_ns as f64 / sum.cycles as f64 / 1000.0
+        );
     }
 }

@@ -1,6 +1,8 @@
-//! The hub: one process holds the virtual device, two programs play through it, one of them of the other width where both run
-//! here, and what the device was played is their exact sum from the first frame of the first to the last of the last.
+//! The hub: one process holds the virtual device, two programs play through it; where programs of both widths run, the hub and
+//! the second program are of the other one. What the device was played is their exact sum, from the first frame of the first
+//! program to the last of the last.
 
+use crate::lab_windows::build;
 use crate::lab_windows::lab::{Bits, Lab};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -41,15 +43,21 @@ fn second(n: usize) -> i16 {
 
 /// A WAV file of 16 bits, stereo.
 fn write(path: &Path, sample: fn(usize) -> i16) -> Result<()> {
-    let data: Vec<u8> =
-        (0..FRAMES).flat_map(|n| [sample(n); 2]).flat_map(i16::to_le_bytes).collect();
+    let data = (0..FRAMES).flat_map(|n| [sample(n); 2]).flat_map(i16::to_le_bytes).collect();
+    write_stereo(path, 2, data)
+}
+
+fn write_stereo(path: &Path, sample_bytes: u16, data: Vec<u8>) -> Result<()> {
     let length = u32::try_from(data.len())?;
+    let frame_bytes = 2 * sample_bytes;
     let mut bytes = b"RIFF".to_vec();
     bytes.extend((36 + length).to_le_bytes());
     bytes.extend(b"WAVEfmt \x10\0\0\0\x01\0\x02\0");
     bytes.extend(48_000_u32.to_le_bytes());
-    bytes.extend(192_000_u32.to_le_bytes());
-    bytes.extend(b"\x04\0\x10\0data");
+    bytes.extend((48_000 * u32::from(frame_bytes)).to_le_bytes());
+    bytes.extend(frame_bytes.to_le_bytes());
+    bytes.extend((8 * sample_bytes).to_le_bytes());
+    bytes.extend(b"data");
     bytes.extend(length.to_le_bytes());
     bytes.extend(data);
     Ok(std::fs::write(path, bytes)?)
@@ -154,8 +162,12 @@ pub(super) fn run(lab: &Lab) -> Result<String> {
     let command = lab.built.join("barewire.exe");
     let other = if lab.bits == Bits::B64 { Bits::B32 } else { Bits::B64 };
     let [_, others] = lab.shipped(other);
-    let is_mixed = lab.runs_both() && others.is_file();
-    let hub = lab.start(&command, &["--capture", r"C:\captured", "hub"], &environment)?;
+    let is_mixed = lab.runs_both();
+    if is_mixed {
+        build::command(&lab.root, other)?;
+    }
+    let shared = if is_mixed { &others } else { &command };
+    let hub = lab.start(shared, &["--capture", r"C:\captured", "hub"], &environment)?;
     desk.wait("the hub can be called", |report| report.clients.is_empty())?;
     let set = ["--set", "driver.backend='hub'", "play", r"C:\first.wav"];
     let one = lab.start(&command, &set, &environment)?;
@@ -164,8 +176,7 @@ pub(super) fn run(lab: &Lab) -> Result<String> {
         bail!("{} and not exact: {}", report.device, report.clients[0].integrity);
     }
     // The second one finds the device shared and joins by itself.
-    let second = if is_mixed { &others } else { &command };
-    let two = lab.start(second, &["play", r"C:\second.wav"], &environment)?;
+    let two = lab.start(shared, &["play", r"C:\second.wav"], &environment)?;
     let report = desk.wait("both play", |report| playing(report, 2))?;
     let sums = report.clients.iter().filter(|client| client.integrity.contains("sum")).count();
     if sums != 2 {
@@ -185,7 +196,41 @@ pub(super) fn run(lab: &Lab) -> Result<String> {
     let overlap = compare(&captured).with_context(|| ran.said)?;
     let width = if is_mixed { other } else { lab.bits };
     Ok(format!(
-        "a {}-bit hub, a {}-bit and a {width}-bit program: {FRAMES} frames of each exact, {overlap} of them summed",
-        lab.bits, lab.bits
+        "a {width}-bit hub, a {}-bit and a {width}-bit program: {FRAMES} frames of each exact, {overlap} of them summed",
+        lab.bits
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a device heard of both programs, the second one 100,000 frames later, after `fault`.
+    fn heard(fault: impl FnOnce(&mut Vec<i32>)) -> Result<usize> {
+        const LATER: usize = 100_000;
+        let mut frames = vec![0; LATER + FRAMES + 500];
+        for n in 0..FRAMES {
+            frames[n] += i32::from(first(n)) << 16;
+            frames[n + LATER] += i32::from(second(n)) << 16;
+        }
+        fault(&mut frames);
+        let folder = tempfile::tempdir()?;
+        let data = frames.iter().flat_map(|&value| [value; 2]).flat_map(i32::to_le_bytes);
+        write_stereo(&folder.path().join("1.wav"), 4, data.collect())?;
+        compare(folder.path())
+    }
+
+    #[test]
+    fn an_exact_sum_is_accepted() {
+        assert_eq!(heard(|_| {}).ok(), Some(FRAMES - 100_000));
+    }
+
+    #[test]
+    fn one_wrong_bit_one_lost_and_one_doubled_frame_are_found() {
+        assert!(heard(|frames| frames[150_000] ^= 1).is_err(), "the lowest bit");
+        assert!(heard(|frames| frames[150_000] ^= 1 << 16).is_err(), "the lowest bit of a program");
+        assert!(heard(|frames| frames.drain(150_000..150_001).for_each(|_| ())).is_err());
+        assert!(heard(|frames| frames.insert(150_000, frames[150_000])).is_err());
+        assert!(heard(|frames| frames.truncate(FRAMES)).is_err(), "the end is missing");
+    }
 }
