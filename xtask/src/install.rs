@@ -41,7 +41,7 @@ pub(crate) const LAB_TOOLS: [Tool; 6] = [
 ];
 
 /// What the Windows lab needs.
-pub(crate) const WINDOWS_TOOLS: [Tool; 8] = [
+pub(crate) const WINDOWS_TOOLS: [Tool; 9] = [
     Tool {
         program: "x86_64-w64-mingw32-gcc",
         package: "gcc-mingw-w64-x86-64-win32",
@@ -56,6 +56,11 @@ pub(crate) const WINDOWS_TOOLS: [Tool; 8] = [
     Tool { program: "/usr/lib/wine/wine64", package: "wine64", reason: "the Windows lab" },
     Tool { program: "pulseaudio", package: "pulseaudio", reason: "the Windows lab" },
     Tool { program: "parec", package: "pulseaudio-utils", reason: "the Windows lab" },
+    Tool {
+        program: "/usr/lib/x86_64-linux-gnu/alsa-lib/libasound_module_pcm_pulse.so",
+        package: "libasound2-plugins",
+        reason: "exclusive streams of the Windows lab",
+    },
     Tool { program: "debootstrap", package: "debootstrap", reason: "32-bit programs of Windows" },
     Tool { program: "unshare", package: "util-linux", reason: "32-bit programs of Windows" },
 ];

@@ -11,7 +11,7 @@
 use barewire_device::contract::{Finding, Report};
 use barewire_device::{Stream, Wake};
 use barewire_rt::System;
-use barewire_types::SampleFormat;
+use barewire_types::{SampleFormat, frames_to_ns};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -107,12 +107,38 @@ pub enum Outcome {
     Altered(String),
 }
 
-/// Plays `frames` frames of the tune and compares what arrived at `sink`.
+/// Plays `frames` frames of the tune and compares what arrived at `sink`, and when, with what was stated.
 ///
 /// # Panics
 /// If the stream does not do what a stream does, or the sink cannot be read.
-pub fn play(system: &dyn System, mut stream: Box<dyn Stream>, sink: &Path, frames: u64) -> Outcome {
+pub fn play(system: &dyn System, stream: Box<dyn Stream>, sink: &Path, frames: u64) -> Outcome {
     let shape = stream.shape();
+    let stated = u64::from(shape.period_frames + shape.latency.output_frames);
+    match arrive(system, stream, sink, frames).0 {
+        Outcome::Exact { after_frames, .. } if after_frames.abs_diff(stated) > LATENCY_FRAMES => {
+            Outcome::Late(format!(
+                "the first frame came after {after_frames}, stated were {stated}"
+            ))
+        }
+        other => other,
+    }
+}
+
+/// As [`play`], for streams whose clock does not know how long the sound server below keeps what it was given. The stream was
+/// in time if it was never longer left alone than what was queued lasts.
+///
+/// # Panics
+/// As `play`.
+pub fn arrive(
+    system: &dyn System,
+    mut stream: Box<dyn Stream>,
+    sink: &Path,
+    frames: u64,
+) -> Attempt {
+    let shape = stream.shape();
+    let queued = u64::from(shape.period_frames + shape.latency.output_frames);
+    let mut fed_ns = None;
+    let mut in_time = true;
     let format = shape.playback.expect("it plays").format;
     let begin = File::open(sink).and_then(|file| file.metadata()).expect("a sink").len();
     let begin = begin / WIRE_FRAME_BYTES * WIRE_FRAME_BYTES;
@@ -126,6 +152,10 @@ pub fn play(system: &dyn System, mut stream: Box<dyn Stream>, sink: &Path, frame
             other => panic!("{other:?}"),
         }
         sent += write(&mut *stream, format, sent, frames);
+        let now_ns = system.now_ns();
+        let alone_ns = fed_ns.map_or(0, |fed_ns| now_ns - fed_ns);
+        in_time &= alone_ns < frames_to_ns(queued, shape.rate);
+        fed_ns = Some(now_ns);
     }
     // What is on its way, in silence.
     let until = system.now_ns() + LOOK_NS;
@@ -134,7 +164,7 @@ pub fn play(system: &dyn System, mut stream: Box<dyn Stream>, sink: &Path, frame
     }
     drop(stream);
     if missed > 0 {
-        return Outcome::Missed(missed);
+        return (Outcome::Missed(missed), in_time);
     }
     let mut file = File::open(sink).expect("a sink");
     file.seek(SeekFrom::Start(begin)).expect("a sink that grows");
@@ -143,15 +173,7 @@ pub fn play(system: &dyn System, mut stream: Box<dyn Stream>, sink: &Path, frame
     let word = |bytes: &[u8]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     let heard: Vec<[u32; 2]> =
         bytes.chunks_exact(8).map(|frame| [word(&frame[..4]), word(&frame[4..])]).collect();
-    let stated = u64::from(shape.period_frames + shape.latency.output_frames);
-    match compare(&heard, carried(format), 0, frames) {
-        Outcome::Exact { after_frames, .. } if after_frames.abs_diff(stated) > LATENCY_FRAMES => {
-            Outcome::Late(format!(
-                "the first frame came after {after_frames}, stated were {stated}"
-            ))
-        }
-        other => other,
-    }
+    (compare(&heard, carried(format), 0, frames), in_time)
 }
 
 /// The frames of one period, those beyond `frames` in silence; how many of the tune were written.

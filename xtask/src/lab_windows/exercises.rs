@@ -9,6 +9,7 @@ mod ks;
 mod life;
 mod mixers;
 mod portaudio;
+mod real_path;
 mod registration;
 mod specimens;
 mod starts;
@@ -109,6 +110,13 @@ pub(crate) const ALL: &[Exercise] = &[
         is_timed: true,
         needs_product: false,
         is_everyday: true,
+    },
+    Exercise {
+        name: "real-path",
+        run: real_path::run,
+        is_timed: true,
+        needs_product: false,
+        is_everyday: false,
     },
     Exercise {
         name: "hub",

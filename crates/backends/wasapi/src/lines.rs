@@ -1,12 +1,12 @@
 //! The two directions of an open stream: [`PlayLine`] hands frames over, [`CaptureLine`] takes packets into a ring of
 //! ours and counts every frame that the device captured, lost ones included. `stream` drives them on the device thread.
 
-use crate::hresult;
-use crate::service::{Answer, Client};
+use crate::service::{Answer, Client, Packet};
+use crate::{hresult, quirks};
 use barewire_device::Side;
 use barewire_dsp::silence;
 use barewire_rt::{Area, AreaMut};
-use barewire_types::Ns;
+use barewire_types::{Ns, RateHz, frames_to_ns, ns_to_frames};
 
 /// The direction that plays.
 pub(crate) struct PlayLine {
@@ -112,13 +112,28 @@ pub(crate) struct CaptureLine {
     /// Frames before this one were lost, or were dropped because nobody took them.
     pub(crate) gap_end: u64,
     pub(crate) stamp: Option<Stamp>,
+    /// Where a full queue loses packets unsaid, so that only times tell.
+    overflow: Option<Overflow>,
+}
+
+/// A queue of packets that says nothing of what it loses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Overflow {
+    pub(crate) rate: RateHz,
+    /// Frames that it holds.
+    pub(crate) queue_frames: u32,
 }
 
 /// More packets than any device queues; one that never runs out must not keep the device thread.
 const MOST_PACKETS: u32 = 256;
 
 impl CaptureLine {
-    pub(crate) fn new(client: Box<dyn Client>, side: Side, ring_frames: u32) -> Self {
+    pub(crate) fn new(
+        client: Box<dyn Client>,
+        side: Side,
+        ring_frames: u32,
+        overflow: Option<Overflow>,
+    ) -> Self {
         let bytes = ring_frames as usize * usize::from(side.channels) * side.format.bytes();
         let ring = vec![side.format.silence_byte(); bytes];
         Self {
@@ -131,6 +146,7 @@ impl CaptureLine {
             expected: None,
             gap_end: 0,
             stamp: None,
+            overflow,
         }
     }
 
@@ -152,6 +168,10 @@ impl CaptureLine {
     /// Takes in all packets there are; how many frames came.
     pub(crate) fn pump(&mut self) -> Answer<u32> {
         let mut came: u32 = 0;
+        let mut full = match &self.overflow {
+            Some(overflow) => Some(self.client.padding()?).filter(|&n| n >= overflow.queue_frames),
+            None => None,
+        };
         for _ in 0..MOST_PACKETS {
             let Some(packet) = self.client.packet()? else { break };
             let is_whole = !packet.data.is_null() || packet.is_silent;
@@ -160,7 +180,14 @@ impl CaptureLine {
                 self.client.take(0)?;
                 return Err(hresult::BUFFER_ERROR);
             }
-            self.note_gap(packet.position, packet.frames, packet.is_gap);
+            let is_newest = match &mut full {
+                Some(left) => {
+                    *left = left.saturating_sub(packet.frames);
+                    *left == 0
+                }
+                None => false,
+            };
+            self.note_gap(&packet, is_newest);
             if packet.at_ns > 0 {
                 self.stamp = Some(Stamp { index: self.tail, at_ns: packet.at_ns });
             }
@@ -174,8 +201,11 @@ impl CaptureLine {
 
     /// The first packet after a start always says that frames were lost (Microsoft, `AUDCLNT_BUFFERFLAGS`; cpal issue
     /// 1281); drivers' positions begin anywhere.
-    fn note_gap(&mut self, position: u64, frames: u32, is_gap: bool) {
+    fn note_gap(&mut self, packet: &Packet, is_newest_of_full: bool) {
+        let Packet { position, frames, is_gap, .. } = *packet;
         let lost = self.expected.map_or(0, |expected| position.saturating_sub(expected));
+        let unsaid = if is_newest_of_full { self.lost_by_time(packet) } else { None };
+        let lost = unsaid.unwrap_or(lost);
         // Some drivers never set the flag: a jump of a whole packet is a gap all the same.
         if lost > 0 && (is_gap || lost >= u64::from(frames)) {
             let silent = u32::try_from(lost).unwrap_or(u32::MAX).min(self.ring_frames);
@@ -184,6 +214,17 @@ impl CaptureLine {
             self.gap_end = self.tail;
         }
         self.expected = Some(position + u64::from(frames));
+    }
+
+    /// Frames between the last packet and this one, if their times tell.
+    fn lost_by_time(&self, packet: &Packet) -> Option<u64> {
+        let (overflow, stamp) = (self.overflow?, self.stamp?);
+        if packet.at_ns == 0 {
+            return None;
+        }
+        let due_ns = stamp.at_ns + frames_to_ns(self.tail - stamp.index, overflow.rate);
+        let late = ns_to_frames(packet.at_ns.saturating_sub(due_ns), overflow.rate);
+        Some(quirks::whole_packets(late, packet.frames))
     }
 
     /// Takes `frames` frames in, silence if `data` is null. The oldest give way.

@@ -2,7 +2,7 @@
 
 use crate::enumerate::{self, Place};
 use crate::hresult;
-use crate::lines::{CaptureLine, PlayLine};
+use crate::lines::{CaptureLine, Overflow, PlayLine};
 use crate::quirks;
 use crate::service::{Answer, Client, Endpoint, Flow, Hresult, Service, Setup, Waiter};
 use crate::stream::{Manner, WasapiStream};
@@ -437,7 +437,10 @@ impl Opening<'_> {
         let capture = capture.map(|opened| {
             let ring = opened.buffer_frames.saturating_mul(2) + 8 * period + manner.level_frames;
             let side = side(&opened);
-            CaptureLine::new(opened.client, side, ring)
+            let is_unsaid = quirks::overflows_unsaid(self.service.is_wine(), way == Way::Shared);
+            let queue_frames = opened.buffer_frames;
+            let overflow = is_unsaid.then_some(Overflow { rate, queue_frames });
+            CaptureLine::new(opened.client, side, ring, overflow)
         });
         let (play, companion, system) = (play.map(line), companion.map(line), self.system.clone());
         let mut stream =

@@ -54,13 +54,13 @@ fn run(lab: &Lab, package: &str) -> Result<String> {
 }
 
 /// Says the tune over and over, at the rate of the wire, as soon as the program has written it down.
-struct Singer {
+pub(super) struct Singer {
     is_over: Arc<AtomicBool>,
     thread: JoinHandle<Result<()>>,
 }
 
 impl Singer {
-    fn new(mouth: File, tune: PathBuf) -> Self {
+    pub(super) fn new(mouth: File, tune: PathBuf) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
         let told = is_over.clone();
         let thread = std::thread::spawn(move || sing(mouth, &tune, &told));
@@ -68,7 +68,7 @@ impl Singer {
     }
 
     /// Ends it, and says whether it went wrong. A full pipe that nobody reads any more holds it until the server ends.
-    fn end(self) -> Result<()> {
+    pub(super) fn end(self) -> Result<()> {
         self.is_over.store(true, Ordering::Release);
         let end = Instant::now() + FAREWELL;
         while !self.thread.is_finished() {
