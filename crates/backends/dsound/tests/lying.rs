@@ -280,3 +280,22 @@ fn what_is_put_behind_the_cursor_is_told_as_missed_and_nothing_else_is() {
     }
     assert!(in_time > 5 && late > 5, "{in_time} in time, {late} late");
 }
+
+#[test]
+fn what_is_overtaken_while_it_is_read_is_told_as_missed() {
+    let (mut whole, mut told) = (0, 0);
+    for ms in (0..400).step_by(10) {
+        let fault = Some(Fault::Slow { from: 9600, ns: ms * 1_000_000 });
+        let (world, mut stream) = started(&Model { fault, ..microphone() });
+        let (mut place, mut missed) = (0, 0);
+        for _ in 0..40 {
+            missed += period(&world, &mut *stream).missed_frames;
+            let bytes = read(&mut *stream);
+            let expected: Vec<u8> = (place..place + bytes.len() as u64).map(sung).collect();
+            assert!(missed > 0 || bytes == expected, "{ms} ms: lost and not told");
+            place += bytes.len() as u64;
+        }
+        *if missed > 0 { &mut told } else { &mut whole } += 1;
+    }
+    assert!(whole > 3 && told > 3, "{whole} whole, {told} told");
+}

@@ -6,6 +6,7 @@
 use barewire_dsound::sounds::{Code, Direction, Sound, SoundDevice, SoundFormat, Sounds, code};
 use barewire_rt::{SimulatedSystem, System};
 use barewire_types::{Ns, RateHz, SampleFormat};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What goes wrong, and when.
@@ -19,6 +20,8 @@ pub(crate) enum Fault {
     Back { frames: u64 },
     /// Every call is refused from this frame on.
     Refuse { from: u64, code: Code },
+    /// Reading takes so long, once, from this frame on.
+    Slow { from: u64, ns: Ns },
 }
 
 /// A device as it is.
@@ -293,6 +296,17 @@ impl Sound for FakeSound {
     }
 
     fn read(&mut self, at: u32, bytes: &mut [u8]) -> Result<(), Code> {
+        let slow = self.with(|line| match line.model.fault {
+            Some(Fault::Slow { from, ns }) if line.moved >= from => {
+                line.model.fault = None;
+                Some(ns)
+            }
+            _ => None,
+        })?;
+        if let Some(ns) = slow {
+            let until = self.world.system.now_ns() + ns;
+            self.world.system.sleep(&AtomicU32::new(0), 0, until);
+        }
         self.with(|line| {
             let from = at as usize * line.format.frame_bytes();
             bytes.copy_from_slice(&line.ring[from..from + bytes.len()]);
