@@ -140,8 +140,7 @@ pub fn arrive(
     let mut fed_ns = None;
     let mut in_time = true;
     let format = shape.playback.expect("it plays").format;
-    let begin = File::open(sink).and_then(|file| file.metadata()).expect("a sink").len();
-    let begin = begin / WIRE_FRAME_BYTES * WIRE_FRAME_BYTES;
+    let begin = end_of(sink);
     stream.start().expect("it starts");
     let mut sent = 0;
     let mut missed = 0;
@@ -166,6 +165,23 @@ pub fn arrive(
     if missed > 0 {
         return (Outcome::Missed(missed), in_time);
     }
+    (arrived(sink, begin, format, frames), in_time)
+}
+
+/// Where the sink's file ends now, in whole frames: what is played from now on comes behind.
+///
+/// # Panics
+/// If the sink cannot be read.
+pub fn end_of(sink: &Path) -> u64 {
+    let end = File::open(sink).and_then(|file| file.metadata()).expect("a sink").len();
+    end / WIRE_FRAME_BYTES * WIRE_FRAME_BYTES
+}
+
+/// The first `frames` frames of the tune beside what arrived at `sink` behind `begin`, in the bits that `format` carries.
+///
+/// # Panics
+/// If the sink cannot be read.
+pub fn arrived(sink: &Path, begin: u64, format: SampleFormat, frames: u64) -> Outcome {
     let mut file = File::open(sink).expect("a sink");
     file.seek(SeekFrom::Start(begin)).expect("a sink that grows");
     let mut bytes = Vec::new();
@@ -173,7 +189,7 @@ pub fn arrive(
     let word = |bytes: &[u8]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     let heard: Vec<[u32; 2]> =
         bytes.chunks_exact(8).map(|frame| [word(&frame[..4]), word(&frame[4..])]).collect();
-    (compare(&heard, carried(format), 0, frames), in_time)
+    compare(&heard, carried(format), 0, frames)
 }
 
 /// The frames of one period, those beyond `frames` in silence; how many of the tune were written.

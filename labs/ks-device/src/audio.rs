@@ -1,7 +1,7 @@
 //! The hardware: moves frames between rings, packets and the loop from output to input, as its clock says.
 
 use crate::description::Description;
-use crate::pin::{Packet, Pin, RUN};
+use crate::pin::{Packet, Pin};
 use crate::status;
 use crate::surroundings::Surroundings;
 
@@ -66,9 +66,14 @@ fn write_ring(pin: &Pin, from: u64, bytes: &[u8], world: &mut dyn Surroundings) 
     }
 }
 
-/// How far a ring can be played up to `to` without meeting poison.
-pub(crate) fn playable(pin: &Pin, to: u64, world: &mut dyn Surroundings) -> u64 {
-    if pin.state != RUN || pin.ring.is_none() || !pin.plays {
+/// How far a run can go up to `to` with what the client has given: a ring without meeting poison, packets without running out
+/// of them. Nothing tells whether a ring's captured frames were read.
+pub(crate) fn possible(pin: &Pin, to: u64, world: &mut dyn Surroundings) -> u64 {
+    if pin.ring.is_none() {
+        let bytes: usize = pin.queue.iter().map(|packet| packet.bytes - packet.done).sum();
+        return to.min(pin.moved + (bytes / pin.frame_bytes()) as u64);
+    }
+    if !pin.plays {
         return to;
     }
     let bytes = read_ring(pin, pin.moved, to.saturating_sub(pin.moved), world);

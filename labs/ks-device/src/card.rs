@@ -396,17 +396,17 @@ impl Card {
         audio::capture(pin, to, &inlet, description, &mut self.counts, world);
     }
 
-    /// The clock stands still while a ring is played out and not filled anew.
+    /// The clock stands still while a ring is played out and not filled anew, or no packets are there.
     fn wait_for_data(&mut self, from: u64, rate: u32, world: &mut dyn Surroundings) {
         let frames = self.frames_at(self.now_ns, rate);
-        let Some(pin) = self.pins.values().find(|pin| pin.plays && pin.state == RUN) else {
-            return;
+        let halt = |pin: &Pin| {
+            let to = self.run_frames(pin, frames);
+            let possible = audio::possible(pin, to, world);
+            (possible < to).then(|| self.time_of(pin.began + possible, rate))
         };
-        let to = self.run_frames(pin, frames);
-        let possible = audio::playable(pin, to, world);
-        if possible < to {
-            let reached = self.time_of(pin.began + possible, rate).clamp(from, self.now_ns);
-            self.held_ns += self.now_ns - reached;
+        let reached = self.pins.values().filter(|pin| pin.state == RUN).filter_map(halt).min();
+        if let Some(reached) = reached {
+            self.held_ns += self.now_ns - reached.clamp(from, self.now_ns);
         }
     }
 

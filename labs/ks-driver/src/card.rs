@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 const PENDING: u32 = 0x103;
 /// How often the clock moves the card.
 const TICK: Duration = Duration::from_micros(500);
+/// How far at most: where this thread is kept from running the card stands still, and does not end several packets at once.
+const MOST_STEP: Duration = Duration::from_millis(1);
 
 struct Machine {
     card: Card,
@@ -36,14 +38,16 @@ pub extern "C" fn bwks_start(complete: Complete, plug: Plug) {
         return;
     }
     std::thread::spawn(|| {
-        let begin = Instant::now();
+        let (mut clock, mut seen) = (Duration::ZERO, Instant::now());
         loop {
             std::thread::sleep(TICK);
+            clock += seen.elapsed().min(MOST_STEP);
+            seen = Instant::now();
             if let Some(mut machine) = machine()
                 && !machine.card.is_stepped()
             {
                 let machine = &mut *machine;
-                let now = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                let now = u64::try_from(clock.as_nanos()).unwrap_or(u64::MAX);
                 machine.card.run_to(now, &mut machine.world);
             }
         }

@@ -98,6 +98,27 @@ pub(crate) const ALL: &[Exercise] = &[
         is_everyday: true,
     },
     Exercise {
+        name: "portaudio-ks",
+        run: portaudio::by_kernel_streaming,
+        is_timed: true,
+        needs_product: true,
+        is_everyday: true,
+    },
+    Exercise {
+        name: "portaudio-dsound",
+        run: portaudio::by_dsound,
+        is_timed: true,
+        needs_product: true,
+        is_everyday: true,
+    },
+    Exercise {
+        name: "portaudio-mme",
+        run: portaudio::by_mme,
+        is_timed: true,
+        needs_product: true,
+        is_everyday: true,
+    },
+    Exercise {
         name: "mme",
         run: mixers::mme,
         is_timed: true,
@@ -125,5 +146,5 @@ pub(crate) const ALL: &[Exercise] = &[
         needs_product: true,
         is_everyday: false,
     },
-    Exercise { name: "ks", run: ks::run, is_timed: false, needs_product: true, is_everyday: false },
+    Exercise { name: "ks", run: ks::run, is_timed: false, needs_product: true, is_everyday: true },
 ];

@@ -1,10 +1,12 @@
 //! A host that nobody here wrote: PortAudio, out of PyPI's `sounddevice` wheel for Windows, finds the registered driver and
-//! plays and captures through it, over the simulated devices in lock step (`crates/door/tests/portaudio.rs`).
+//! plays and captures through it (`crates/door/tests/portaudio.rs`): over the simulated devices in lock step, over the simulated
+//! card by kernel streaming, and through Wine's DirectSound and winmm into the sound server.
 
-use super::{registration, wasapi};
+use super::{ks, registration, wasapi};
 use crate::lab_windows::lab::{Bits, CannotRun, Lab};
 use crate::lab_windows::{build, cache, processes};
 use anyhow::{Context, Result, bail};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -17,33 +19,120 @@ const DOWNLOAD: Duration = Duration::from_secs(120);
 const WHEEL: &str = "sounddevice==0.5.6";
 const SETTINGS: &str = "driver.backend = \"wasapi\"\ndriver.mode = \"exclusive\"\noutput.device = { name = \"Simulated wide\" }\ninput.device = { name = \"Simulated wide\" }\n";
 
+/// The simulated devices.
 pub(super) fn run(lab: &Lab) -> Result<String> {
-    let cannot = |error| CannotRun(format!("PortAudio's library cannot be had: {error:#}"));
-    let library = library(lab.bits).map_err(cannot)?;
-    let test = build::tests(lab, "barewire-door", "portaudio")?;
-    registration::install(lab, SETTINGS)?;
+    let host = Host::new(lab, SETTINGS)?;
     wasapi::install(lab)?;
     let records = lab.prefix.path.join("drive_c/records");
     std::fs::create_dir_all(&records)?;
-    let (shim, library) = (lab.windows_path(&cache::shim(lab.bits)?), lab.windows_path(&library));
     let environment = [
         ("BAREWIRE_SIMULATED", "wide"),
         ("BAREWIRE_SIMULATED_PACE", "lock"),
         ("BAREWIRE_SIMULATED_FOLDER", r"C:\records"),
-        ("BAREWIRE_PORTAUDIO", library.as_str()),
-        ("BAREWIRE_SETTINGS", registration::SETTINGS_PLACE),
-        ("WINEPATH", shim.as_str()),
     ];
-    registration::barewire(lab, &["register"])?;
-    let arguments = ["--ignored", "--test-threads=1", "--nocapture"];
-    let said = lab.run_well(&test, &arguments, &environment, PATIENCE)?;
-    let exact = said.lines().filter(|line| line.contains("bit for bit")).count();
-    let round =
-        said.lines().filter_map(|line| line.strip_prefix("round trip ")).collect::<Vec<_>>();
-    if exact == 0 || round.is_empty() {
-        bail!("nothing was compared:\n{said}");
+    let rounds = |said: &str| {
+        let round = said.lines().filter_map(|line| line.strip_prefix("round trip "));
+        round.map(|round| format!("; round trip {round}")).collect::<String>()
+    };
+    let mut words = Vec::new();
+    for test in [
+        "what_a_stranger_plays_arrives_bit_for_bit_at_every_rate",
+        "a_minute_through_a_stranger_arrives_bit_for_bit_and_comes_back",
+    ] {
+        let (exact, said) = host.run(lab, test, &environment)?;
+        words.push(format!("{exact} comparisons bit for bit{}", rounds(&said)));
     }
-    Ok(format!("{exact} comparisons bit for bit; round trip {}", round.join("; ")))
+    Ok(words.join("; "))
+}
+
+/// The simulated card, by all transports.
+pub(super) fn by_kernel_streaming(lab: &Lab) -> Result<String> {
+    let mut host = Host::new(lab, "")?;
+    ks::install(lab)?;
+    let folder = lab.prefix.path.join("drive_c/host");
+    std::fs::create_dir_all(&folder)?;
+    let program = folder.join("portaudio.exe");
+    std::fs::copy(&host.program, &program)?;
+    host.program = program;
+    let mut words = Vec::new();
+    for transport in ["event", "polled", "packets"] {
+        let settings = format!("driver.backend = \"ks\"\nks.transport = \"{transport}\"\n");
+        registration::set(lab, &settings)?;
+        // Each time the program finds it later than it starts.
+        let pin_maker = folder.join("ksuser.dll");
+        if pin_maker.exists() {
+            std::fs::remove_file(pin_maker)?;
+        }
+        let environment = [
+            ("BAREWIRE_TRANSPORT", transport),
+            ("BAREWIRE_PIN_MAKER", r"C:\ks\ksuser.dll"),
+            ("WINEDLLOVERRIDES", ks::OVERRIDES),
+        ];
+        let test = "a_stranger_plays_and_captures_on_a_card_by_kernel_streaming";
+        let (exact, said) = host.run(lab, test, &environment)?;
+        let last = said.lines().rev().find_map(|line| line.strip_prefix("round trip "));
+        let again = said.lines().filter(|line| line.contains("kept it waiting")).count();
+        let last = last.unwrap_or("unknown");
+        words.push(format!("{transport}: {exact} ({again} made again), round trip {last}"));
+    }
+    Ok(format!("comparisons bit for bit, {}", words.join("; ")))
+}
+
+/// DirectSound takes no more than 24 bits of an integer.
+pub(super) fn by_dsound(lab: &Lab) -> Result<String> {
+    through_the_mixer(lab, "dsound", "int24")
+}
+
+pub(super) fn by_mme(lab: &Lab) -> Result<String> {
+    through_the_mixer(lab, "mme", "int32")
+}
+
+fn through_the_mixer(lab: &Lab, backend: &str, format: &str) -> Result<String> {
+    let settings = format!("driver.backend = \"{backend}\"\ninput.device = \"none\"\n");
+    let host = Host::new(lab, &settings)?;
+    let sink = lab.prefix.path.join("drive_c/sink.raw");
+    lab.pulse.keep_in(File::create(&sink)?);
+    let environment = [("BAREWIRE_SINK", r"C:\sink.raw"), ("BAREWIRE_FORMAT", format)];
+    let test = "what_a_stranger_plays_arrives_through_the_mixer";
+    let (exact, said) = host.run(lab, test, &environment)?;
+    let halted = said.lines().filter(|line| line.contains("whole, but not played")).count();
+    Ok(format!("{exact} comparisons bit for bit; made again because the mixer halted: {halted}"))
+}
+
+/// The program with PortAudio in it, and the driver where it finds it.
+struct Host {
+    program: PathBuf,
+    library: String,
+    shim: String,
+}
+
+impl Host {
+    fn new(lab: &Lab, settings: &str) -> Result<Self> {
+        let cannot = |error| CannotRun(format!("PortAudio's library cannot be had: {error:#}"));
+        let library = library(lab.bits).map_err(cannot)?;
+        let program = build::tests(lab, "barewire-door", "portaudio")?;
+        registration::install(lab, settings)?;
+        registration::barewire(lab, &["register"])?;
+        let shim = lab.windows_path(&cache::shim(lab.bits)?);
+        Ok(Self { program, library: lab.windows_path(&library), shim })
+    }
+
+    /// Runs one test; how many comparisons it made, which is never none, and what it said.
+    fn run(&self, lab: &Lab, test: &str, environment: &[(&str, &str)]) -> Result<(usize, String)> {
+        let mut all = vec![
+            ("BAREWIRE_PORTAUDIO", self.library.as_str()),
+            ("BAREWIRE_SETTINGS", registration::SETTINGS_PLACE),
+            ("WINEPATH", self.shim.as_str()),
+        ];
+        all.extend(environment);
+        let arguments = ["--ignored", "--exact", test, "--test-threads=1", "--nocapture"];
+        let said = lab.run_well(&self.program, &arguments, &all, PATIENCE)?;
+        let exact = said.lines().filter(|line| line.contains("bit for bit")).count();
+        if exact == 0 {
+            bail!("nothing was compared:\n{said}");
+        }
+        Ok((exact, said))
+    }
 }
 
 /// The library, out of the wheel, which is fetched once.

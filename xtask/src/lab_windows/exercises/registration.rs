@@ -46,8 +46,13 @@ pub(super) fn install(lab: &Lab, settings: &str) -> Result<bool> {
             lab.install(file, &format!("{FOLDER}/{folder}/{name}"))?;
         }
     }
-    std::fs::write(lab.prefix.path.join(FOLDER).join("settings.toml"), settings)?;
+    set(lab, settings)?;
     Ok(is_there)
+}
+
+/// Writes the settings of what is installed.
+pub(super) fn set(lab: &Lab, settings: &str) -> Result<()> {
+    Ok(std::fs::write(lab.prefix.path.join(FOLDER).join("settings.toml"), settings)?)
 }
 
 /// Runs the installed command.
