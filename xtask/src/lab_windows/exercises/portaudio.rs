@@ -56,7 +56,10 @@ pub(super) fn by_kernel_streaming(lab: &Lab) -> Result<String> {
     host.program = program;
     let mut words = Vec::new();
     for transport in ["event", "polled", "packets"] {
-        let settings = format!("driver.backend = \"ks\"\nks.transport = \"{transport}\"\n");
+        // Two packets of 256 frames would have to be handed over within 6 ms, which Wine does not always grant.
+        let settings = format!(
+            "driver.backend = \"ks\"\nks.transport = \"{transport}\"\nks.kernel_buffers = 4\n"
+        );
         registration::set(lab, &settings)?;
         // Each time the program finds it later than it starts.
         let pin_maker = folder.join("ksuser.dll");
