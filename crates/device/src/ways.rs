@@ -20,6 +20,8 @@ pub struct Way {
     pub period_frames: u32,
     /// The least latency of each direction, a period included; 0 where there is no such direction.
     pub latency: Latency,
+    /// Whether it reaches below what the system's own programs use, so that they stand before a device that is simply taken.
+    pub goes_below_the_system: bool,
 }
 
 impl Way {
@@ -44,7 +46,14 @@ impl Way {
             input_frames: frames(&device.capture, 1),
             output_frames: frames(&device.playback, 2),
         };
-        Self { endpoints: vec![device.id.to_string()], integrity, rate, period_frames, latency }
+        Self {
+            endpoints: vec![device.id.to_string()],
+            integrity,
+            rate,
+            period_frames,
+            latency,
+            goes_below_the_system: false,
+        }
     }
 
     /// Whether both lead to the same hardware.
@@ -52,14 +61,16 @@ impl Way {
         self.endpoints.iter().any(|endpoint| other.endpoints.contains(endpoint))
     }
 
-    /// Less is better: what is exact first, and of those what carries more bits; then what is sooner heard.
-    pub fn rank(&self) -> (u8, u64) {
+    /// Less is better: what is exact first, and of those what carries more bits; then what gets on with the system; then what
+    /// is sooner heard.
+    pub fn rank(&self) -> (u8, bool, u64) {
         let lost = match self.integrity {
             Integrity::Exact { bits } => 64_u8.saturating_sub(bits),
             _ => 64,
         };
         let frames = self.latency.input_frames + self.latency.output_frames;
-        (lost, u64::from(frames) * 1_000_000 / u64::from(self.rate.get()))
+        let us = u64::from(frames) * 1_000_000 / u64::from(self.rate.get());
+        (lost, self.goes_below_the_system, us)
     }
 }
 
@@ -195,5 +206,16 @@ mod tests {
         assert_eq!(ways[1].integrity, Integrity::Exact { bits: 24 });
         assert!(ways[1].rank() < ways[0].rank());
         assert_eq!((ways[0].latency.input_frames, ways[0].latency.output_frames), (0, 2));
+    }
+
+    #[test]
+    fn what_gets_on_with_the_system_ranks_before_what_is_sooner_heard() {
+        let backend =
+            Listed("x", vec![("slow", false, 999), ("soon", false, 1), ("mixed", true, 1)]);
+        let devices = backend.devices().unwrap();
+        let [slow, soon, mixed] = [0, 1, 2].map(|n| backend.way(&devices[n]));
+        assert!(soon.rank() < slow.rank());
+        let below = Way { goes_below_the_system: true, ..soon };
+        assert!(slow.rank() < below.rank() && below.rank() < mixed.rank());
     }
 }

@@ -66,7 +66,8 @@ impl Backend for KsBackend {
     }
 
     fn way(&self, device: &DeviceInfo) -> Way {
-        let way = Way::of(device);
+        // WASAPI's exclusive mode ends at the same pins, and other programs learn of it.
+        let way = Way { goes_below_the_system: true, ..Way::of(device) };
         let endpoints = enumerate::endpoints_of(&*self.kernel, &device.id);
         if endpoints.is_empty() { way } else { Way { endpoints, ..way } }
     }

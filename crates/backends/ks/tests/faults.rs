@@ -145,6 +145,7 @@ fn a_device_is_the_endpoints_at_its_jacks() {
     lab.wire("{in}", FIRST_JACK_PIN, &[]);
     lab.wire("{out}", SPEAKER_PIN, &[]);
     assert_eq!(backend.way(info).endpoints, ["{out}", "{in}"]);
+    assert!(backend.way(info).goes_below_the_system, "WASAPI's way to the same jack comes first");
     // Behind a multiplexer each jack is an endpoint and a device.
     let lab = Lab::new(Description { jacks: 2, ..Description::default() });
     let backend = lab.backend(Options::default());
