@@ -102,7 +102,7 @@ pub(crate) const ALL: &[Exercise] = &[
         run: portaudio::by_kernel_streaming,
         is_timed: true,
         needs_product: true,
-        is_everyday: true,
+        is_everyday: false,
     },
     Exercise {
         name: "portaudio-dsound",
