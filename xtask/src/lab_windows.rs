@@ -37,15 +37,22 @@ pub(crate) struct Options {
     long: bool,
     /// Only exercises that have one of these names; a word that is no name stands for all that contain it.
     words: Vec<String>,
+    #[arg(skip)]
+    is_everyday: bool,
 }
 
 impl Options {
-    /// What everybody runs before a commit: programs of 64 bits, and of the exercises those that need no quiet machine and
-    /// not many minutes.
+    /// What everybody runs before a commit: of the exercises those that need no quiet machine and not many minutes.
     pub(crate) fn everyday() -> Self {
-        let words = exercises::ALL.iter().filter(|exercise| exercise.is_everyday);
-        let words = words.map(|exercise| exercise.name.to_owned()).collect();
-        Self { ci: false, bits: Some(Bits::B64), long: false, words }
+        Self { ci: false, bits: None, long: false, words: Vec::new(), is_everyday: true }
+    }
+
+    fn wanted(&self, bits: Bits) -> Vec<&'static Exercise> {
+        let is_wanted = |exercise: &&Exercise| {
+            is_wanted(exercise.name, &self.words)
+                && (!self.is_everyday || exercise.everyday.has(bits))
+        };
+        exercises::ALL.iter().filter(is_wanted).collect()
     }
 }
 
@@ -57,49 +64,96 @@ pub(crate) fn run(root: &Path, options: &Options, strict: bool) -> Result<()> {
     if !is_equipped(strict)? {
         return Ok(());
     }
-    let mut failures = 0;
-    let widths: Vec<Bits> = Bits::ALL
-        .into_iter()
-        .filter(|bits| options.bits.is_none_or(|only| only == *bits))
+    let widths = Bits::ALL.into_iter().filter(|bits| options.bits.is_none_or(|only| only == *bits));
+    let mut lanes: Vec<Lane> = widths
+        .map(|bits| Lane { root, bits, options, strict, wanted: options.wanted(bits) })
+        .filter(|lane| !lane.wanted.is_empty())
         .collect();
-    let wanted: Vec<&Exercise> =
-        exercises::ALL.iter().filter(|exercise| is_wanted(exercise.name, &options.words)).collect();
-    if wanted.iter().any(|exercise| exercise.needs_product) {
-        for bits in &widths {
-            build::everything(root, *bits)?;
+    for lane in &lanes {
+        if lane.wanted.iter().any(|exercise| exercise.needs_product) {
+            build::everything(root, lane.bits)?;
         }
     }
-    for bits in widths {
-        if let Err(error) = Lab::prepare(root, bits) {
-            if strict {
-                return Err(error);
-            }
-            println!("SKIPPED the Windows lab for {bits}-bit programs: {error:#}");
-            continue;
-        }
-        for exercise in &wanted {
-            let begin = Instant::now();
-            let run = || {
-                let mut lab = Lab::new(root, bits)?;
-                lab.is_long = options.long;
-                (exercise.run)(&lab)
-            };
-            let outcome = if exercise.is_timed { processes::in_real_time(run) } else { run() };
-            let seconds = begin.elapsed().as_secs_f64();
-            match outcome {
-                Ok(words) => println!("{bits} {:<24} ok, {words} ({seconds:.0} s)", exercise.name),
-                Err(error) if !strict && error.is::<CannotRun>() => {
-                    println!("{bits} {:<24} SKIPPED: {error:#}", exercise.name);
-                }
-                Err(error) => {
-                    failures += 1;
-                    println!("{bits} {:<24} FAILED: {error:#} ({seconds:.0} s)", exercise.name);
-                }
-            }
+    let mut ready = Vec::new();
+    for lane in lanes.drain(..) {
+        if lane.is_prepared()? {
+            ready.push(lane);
         }
     }
+    // In lock step nothing depends on how fast it goes: both widths at once.
+    let mut failures: usize = std::thread::scope(|scope| {
+        let runs: Vec<_> = ready.iter().map(|lane| scope.spawn(|| lane.run(false))).collect();
+        runs.into_iter().map(|run| run.join().unwrap_or(1)).sum()
+    });
+    failures += ready.iter().map(|lane| lane.run(true)).sum::<usize>();
     if failures > 0 {
         bail!("{failures} exercises failed");
+    }
+    Ok(())
+}
+
+/// The exercises of one width.
+struct Lane<'a> {
+    root: &'a Path,
+    bits: Bits,
+    options: &'a Options,
+    strict: bool,
+    wanted: Vec<&'static Exercise>,
+}
+
+impl Lane<'_> {
+    /// Makes Wine and its template; whether that is possible here.
+    fn is_prepared(&self) -> Result<bool> {
+        match Lab::prepare(self.root, self.bits) {
+            Ok(()) => Ok(true),
+            Err(error) if self.strict => Err(error),
+            Err(error) => {
+                println!("SKIPPED the Windows lab for {}-bit programs: {error:#}", self.bits);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Runs those that are timed, or those that are not; how many failed.
+    fn run(&self, are_timed: bool) -> usize {
+        let chosen = self.wanted.iter().filter(|exercise| exercise.is_timed == are_timed);
+        chosen.filter(|exercise| !self.is_well(exercise)).count()
+    }
+
+    fn is_well(&self, exercise: &Exercise) -> bool {
+        let begin = Instant::now();
+        let run = || {
+            let mut lab = Lab::new(self.root, self.bits)?;
+            lab.is_long = self.options.long;
+            (exercise.run)(&lab)
+        };
+        let outcome = if exercise.is_timed { processes::in_real_time(run) } else { run() };
+        let seconds = begin.elapsed().as_secs_f64();
+        let name = format!("{} {:<24}", self.bits, exercise.name);
+        match outcome {
+            Ok(words) => println!("{name} ok, {words} ({seconds:.0} s)"),
+            Err(error) if !self.strict && error.is::<CannotRun>() => {
+                println!("{name} SKIPPED: {error:#}");
+            }
+            Err(error) => {
+                println!("{name} FAILED: {error:#} ({seconds:.0} s)");
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Makes ahead what the lab needs and takes minutes without keeping the processors busy: the compilers' libraries, the Wines.
+pub(crate) fn make_ready(root: &Path, strict: bool) -> Result<()> {
+    if !is_equipped(strict)? {
+        return Ok(());
+    }
+    for bits in Bits::ALL {
+        let made = build::prepare(bits).and_then(|()| Lab::prepare(root, bits));
+        if strict {
+            made?;
+        }
     }
     Ok(())
 }

@@ -45,17 +45,11 @@ pub(crate) fn test(root: &Path, strict: bool) -> Result<()> {
         if missing.is_empty() { &[("BAREWIRE_ALL", "1")] } else { &[] };
     step("format", || cargo(root, &["fmt", "--all", "--check"], &[]))?;
     step("tidy", || tidy::run(root))?;
-    step("lints", || {
-        cargo(
-            root,
-            &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"],
-            &[],
-        )
-    })?;
-    step("lints for Windows", || crate::lab_windows::lints(root, strict))?;
-    step("documentation", || {
-        let flags = [("RUSTDOCFLAGS", "-D warnings")];
-        cargo(root, &["doc", "--workspace", "--no-deps", "--quiet"], &flags)
+    // Nothing of that depends on time, so what waits for downloads and discs is done beside it.
+    std::thread::scope(|scope| {
+        let windows = scope.spawn(|| crate::lab_windows::make_ready(root, strict));
+        lints(root, strict)?;
+        windows.join().unwrap_or_else(|_| bail!("the Windows lab cannot be made ready"))
     })?;
     // The shared object, for the tests that load it as a stranger does.
     step("driver", || cargo(root, &["build", "--quiet", "-p", "barewire-door"], &[]))?;
@@ -77,6 +71,19 @@ pub(crate) fn test(root: &Path, strict: bool) -> Result<()> {
         println!("{} things were skipped, see above", missing.len());
     }
     Ok(())
+}
+
+/// What compilers see.
+fn lints(root: &Path, strict: bool) -> Result<()> {
+    step("lints", || {
+        let all = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+        cargo(root, &all, &[])
+    })?;
+    step("lints for Windows", || crate::lab_windows::lints(root, strict))?;
+    step("documentation", || {
+        let flags = [("RUSTDOCFLAGS", "-D warnings")];
+        cargo(root, &["doc", "--workspace", "--no-deps", "--quiet"], &flags)
+    })
 }
 
 /// The hub against a reference sum and against clients in trouble, in simulated time; then real processes.

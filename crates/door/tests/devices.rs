@@ -10,7 +10,7 @@
     reason = "a test may stop the world"
 )]
 
-use barewire_host::{Block, BlockSize, Manners, Request, Session, Source, registry};
+use barewire_host::{Block, BlockSize, Event, Manners, Request, Session, Source, registry};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -213,14 +213,14 @@ mod in_time {
 
     /// Plays through a device until `holds` of what the driver says meanwhile; fails if blocks do not go on, whatever happens
     /// to the device.
-    fn play(device: &str, mut holds: impl FnMut(&str) -> bool) -> Session {
+    fn play(device: &str, mut holds: impl FnMut(&str, &Session) -> bool) -> Session {
         let told = log().len();
         let mut session = open(device);
         session.prepare(&request()).unwrap();
         start(&mut session, u64::MAX / 2);
         let (mut before, mut since) = (0, Instant::now());
         let end = Instant::now() + HANG;
-        while !holds(log().get(told..).unwrap_or_default()) {
+        while !holds(log().get(told..).unwrap_or_default(), &session) {
             let blocks = session.statistics().blocks;
             if blocks != before {
                 (before, since) = (blocks, Instant::now());
@@ -243,7 +243,8 @@ mod in_time {
     fn what_is_lost_and_comes_back_plays_again_and_blocks_go_on_meanwhile() {
         for device in ["Slept", "Replugged", "Reformatted", "Given-back"] {
             let begin = Instant::now();
-            let is_back = |said: &str| said.contains("the device is lost") && heard(device) >= 2;
+            let is_back =
+                |said: &str, _: &Session| said.contains("the device is lost") && heard(device) >= 2;
             let session = play(device, is_back);
             let seconds = begin.elapsed().as_secs_f64();
             println!("{device}: plays again after {seconds:.1} s; events {:?}", session.poll());
@@ -252,23 +253,25 @@ mod in_time {
 
     #[test]
     #[ignore = "needs the simulated devices of `cargo xtask windows`"]
-    fn what_is_lost_for_good_leaves_silence_and_the_reason() {
+    fn what_is_lost_for_good_leaves_silence_and_the_reason_and_the_host_is_asked_for_a_reset() {
         let devices = [
             ("Unplugged", "there is no such device any more"),
             ("Changed", "its format was changed"),
             ("Taken", "another program holds it for itself alone"),
             ("Stalled", "its driver gives no sign of life"),
         ];
-        for (device, reason) in devices {
-            let mut lost = None;
-            let session = play(device, |said| {
-                let is_told = said.contains("the device is lost") && said.contains(reason);
-                if lost.is_none() && is_told {
-                    lost = Some(Instant::now());
-                }
-                lost.is_some_and(|since| since.elapsed() > Duration::from_secs(1))
+        let is_lost = |device, reason| {
+            let mut is_asked = false;
+            play(device, |said, session| {
+                is_asked |= session.poll().contains(&Event::ResetWanted);
+                is_asked && said.contains("the device is lost") && said.contains(reason)
             });
-            println!("{device}: blocks went on; events {:?}", session.poll());
-        }
+            println!("{device}: blocks went on, and a reset was asked for");
+        };
+        std::thread::scope(|scope| {
+            for (device, reason) in devices {
+                scope.spawn(move || is_lost(device, reason));
+            }
+        });
     }
 }

@@ -19,8 +19,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 pub(crate) const JOIN_NS: Ns = 2_000_000_000;
 /// How long a device may take to open.
 const OPEN_NS: Ns = 10_000_000_000;
-/// Openings that fail in a row before the host is asked for a reset.
-const TRIES: u32 = 40;
+/// How long a device may be away before the host is asked for a reset: who only moves a plug is not disturbed.
+const AWAY_NS: Ns = 10_000_000_000;
+/// A device that is lost again before this has passed was not back.
+const BACK_NS: Ns = 10_000_000_000;
 
 /// What the driver and the keeper know of the device together.
 pub(crate) struct Known {
@@ -62,10 +64,36 @@ pub(crate) struct Reopener {
     pub(crate) system: Arc<dyn System>,
     /// The device was handed out on purpose, to be opened at another rate.
     pub(crate) swapping: AtomicBool,
-    failures: Lock<u32>,
+    /// The last opening failed.
+    has_failed: AtomicBool,
+    trouble: Lock<Trouble>,
     known: Arc<Known>,
     /// What the host was told last.
     added_latency: Lock<Latency>,
+}
+
+/// How long a device has been away.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// Since when, with short returns in between.
+    since_ns: Option<Ns>,
+    /// When it was last seen to be away.
+    latest_ns: Ns,
+}
+
+impl Trouble {
+    /// Whether it has been away for too long, now that it is away or not.
+    fn is_lasting(&mut self, is_away: bool, now_ns: Ns) -> bool {
+        if is_away {
+            self.latest_ns = now_ns;
+            let since_ns = *self.since_ns.get_or_insert(now_ns);
+            return now_ns.saturating_sub(since_ns) >= AWAY_NS;
+        }
+        if now_ns.saturating_sub(self.latest_ns) >= BACK_NS {
+            self.since_ns = None;
+        }
+        false
+    }
 }
 
 /// The threads of a prepared driver.
@@ -122,7 +150,8 @@ impl Reopener {
             requests,
             journal,
             swapping: AtomicBool::new(false),
-            failures: Lock::new(system.clone(), 0),
+            has_failed: AtomicBool::new(false),
+            trouble: Lock::new(system.clone(), Trouble::default()),
             known,
             added_latency: Lock::new(system.clone(), Latency::default()),
             system,
@@ -151,12 +180,12 @@ impl Reopener {
     }
 
     /// Whoever leads has changed the rate of a device that is shared: the host is told, and asked to follow.
-    fn follow(&self) -> bool {
+    fn follow(&self) {
         let id = &self.opening.first.leader.request.id;
         let devices = self.opening.first.leader.backend.devices().unwrap_or_default();
         let device = devices.into_iter().find(|device| device.id == *id);
         let caps = device.and_then(|device| device.playback.or(device.capture));
-        let Some([rate]) = caps.as_ref().map(|caps| caps.rates.as_slice()) else { return false };
+        let Some([rate]) = caps.as_ref().map(|caps| caps.rates.as_slice()) else { return };
         *self.known.rates.lock() = Arc::new(Rates { device: vec![*rate], converts: false });
         *self.rate.lock() = *rate;
         self.known.rate_hz.store(rate.get(), Ordering::Release);
@@ -166,7 +195,6 @@ impl Reopener {
         );
         self.requests.ask(Request::RateChanged);
         self.requests.ask(Request::Reset);
-        true
     }
 
     /// Closes what is out of use, and opens the device anew if it is lost or was handed out. Keeper.
@@ -177,40 +205,41 @@ impl Reopener {
         let closed = dead.is_some();
         drop(dead);
         let handed_out = closed && self.swapping.load(Ordering::Acquire);
-        let retrying = *self.failures.lock() > 0;
-        if !(control.is_lost() || handed_out || retrying) || control.has_offer() {
+        let is_away = control.is_lost() || handed_out || self.has_failed.load(Ordering::Acquire);
+        if self.trouble.lock().is_lasting(is_away, self.system.now_ns()) {
+            self.requests.ask(Request::Reset);
+        }
+        if !is_away || control.has_offer() {
             return;
         }
         match self.open() {
-            Ok(Opened { stream, below, .. }) => {
-                *self.failures.lock() = 0;
-                self.swapping.store(false, Ordering::Release);
-                let was_converted = self.is_converted.load(Ordering::Relaxed);
-                if below.is_some() != was_converted || !control.fits(&stream.shape()) {
-                    let text =
-                        "the device came back with another shape; the host is asked for a reset";
-                    self.say(LogLevel::Warn, text);
-                    self.requests.ask(Request::Reset);
-                } else if let Err(stream) = control.offer(stream) {
-                    drop(stream);
-                }
-            }
-            Err(error) => {
-                let mut failures = self.failures.lock();
-                let is_first = *failures == 0;
-                if is_first && error.kind() == ErrorKind::UnsupportedRate && self.follow() {
-                    *failures = TRIES;
-                }
-                if is_first {
-                    let text = format!("the device cannot be opened again yet: {error}");
-                    self.say(LogLevel::Warn, &text);
-                }
-                *failures += 1;
-                if *failures == TRIES {
-                    self.requests.ask(Request::Reset);
-                }
-            }
+            Ok(opened) => self.put_in(&control, opened),
+            Err(error) => self.tell_failure(&error),
         }
+    }
+
+    /// Offers what was opened to the stream that waits for it.
+    fn put_in(&self, control: &FallbackControl, Opened { stream, below, .. }: Opened) {
+        self.has_failed.store(false, Ordering::Release);
+        self.swapping.store(false, Ordering::Release);
+        let was_converted = self.is_converted.load(Ordering::Relaxed);
+        if below.is_some() != was_converted || !control.fits(&stream.shape()) {
+            let text = "the device came back with another shape; the host is asked for a reset";
+            self.say(LogLevel::Warn, text);
+            self.requests.ask(Request::Reset);
+        } else if let Err(stream) = control.offer(stream) {
+            drop(stream);
+        }
+    }
+
+    fn tell_failure(&self, error: &Error) {
+        if self.has_failed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if error.kind() == ErrorKind::UnsupportedRate {
+            self.follow();
+        }
+        self.say(LogLevel::Warn, &format!("the device cannot be opened again yet: {error}"));
     }
 
     /// Opens the device for a stream that has put it away.
@@ -334,5 +363,36 @@ impl Crew {
             drop(reopener.control.lock().take());
         });
         keeper.end(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROUND_NS: Ns = 250_000_000;
+
+    /// When it is seen to last, if the device is away in the rounds that `is_away` names.
+    fn lasts_at(rounds: u64, is_away: impl Fn(u64) -> bool) -> Option<Ns> {
+        let mut trouble = Trouble::default();
+        let first = (0..rounds).find(|&n| trouble.is_lasting(is_away(n), ROUND_NS * (n + 1)));
+        first.map(|n| ROUND_NS * n)
+    }
+
+    #[test]
+    fn a_device_that_stays_away_does_so_after_ten_seconds() {
+        assert_eq!(lasts_at(400, |_| true), Some(AWAY_NS));
+    }
+
+    #[test]
+    fn a_device_that_is_back_only_to_be_lost_again_stays_away() {
+        // Away for a round, there for two seconds.
+        assert!(lasts_at(400, |n| n % 9 == 0).is_some());
+    }
+
+    #[test]
+    fn a_device_that_is_lost_now_and_then_does_not_stay_away() {
+        // Away for five seconds, there for eleven.
+        assert_eq!(lasts_at(4_000, |n| n % 64 < 20), None);
     }
 }

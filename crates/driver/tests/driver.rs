@@ -474,6 +474,27 @@ fn a_device_that_is_pulled_out_costs_silence_and_comes_back() {
 }
 
 #[test]
+fn a_host_is_asked_for_one_reset_if_its_device_stays_away() {
+    let mut device = Description { source: Source::Counter, ..Description::default() };
+    device.script.faults = vec![Fault { at_frames: 4_800, kind: FaultKind::Unplug(None) }];
+    let rig = rig_with(device, Arc::new(FixedConfig::default()));
+    let (sender, asked) = channel();
+    let in_message = move |selector| {
+        if selector == message::RESET_REQUEST {
+            let _ = sender.send(());
+        }
+    };
+    let host =
+        rig.ready(64, Manners { in_message: Some(Box::new(in_message)), ..Manners::default() });
+    rig.driver.start().unwrap();
+    asked.recv_timeout(HANG).expect("the host is not asked for a reset");
+    rig.driver.stop().unwrap();
+    faultless(&host);
+    rig.release();
+    assert!(asked.try_recv().is_err());
+}
+
+#[test]
 fn a_refused_device_is_an_error_with_a_sentence_and_the_next_try_works() {
     let rig = rig();
     rig.remote.refuse(1);
