@@ -187,6 +187,33 @@ mod in_step {
         open("Wide").prepare(&request()).unwrap();
     }
 
+    #[test]
+    #[ignore = "needs the simulated devices of `cargo xtask windows`"]
+    fn of_two_that_want_a_device_at_the_same_moment_one_has_it_and_the_other_is_told_so() {
+        /// A second is waited for the name; a busy machine may take longer to open the device.
+        const LEAST_NAMED: usize = 7;
+        let mut named = 0;
+        for _ in 0..10 {
+            let barrier = Barrier::new(2);
+            let want = || {
+                let mut session = open("Wide");
+                barrier.wait();
+                let refusal = session.prepare(&request()).map(|_| ()).err();
+                // Whoever has it keeps it until the other was refused.
+                barrier.wait();
+                refusal.map(|error| error.to_string())
+            };
+            let both = std::thread::scope(|scope| {
+                let threads = [scope.spawn(want), scope.spawn(want)];
+                threads.map(|thread| thread.join().unwrap())
+            });
+            let refused: Vec<String> = both.into_iter().flatten().collect();
+            let [text] = &refused[..] else { panic!("one is refused: {refused:?}") };
+            named += usize::from(text.contains("this program itself, through \"Barewire Wide\""));
+        }
+        assert!(named >= LEAST_NAMED, "{named} of 10 were told who has it");
+    }
+
     /// The second process: holds a device and plays until it is told to end.
     #[test]
     #[ignore = "a part of the test below"]

@@ -309,7 +309,8 @@ impl Core {
             return Ok(());
         }
         let (setup, config) = (&prepared.setup, self.config.lock().clone());
-        let named = |error| holder::named(error, &setup.offer.device.id, &config, self.number);
+        let id = &setup.offer.device.id;
+        let named = |error| holder::named(error, id, &config, self.number, self.system());
         setup.crew.open_again().map_err(|error| refusal(&named(error)))
     }
 

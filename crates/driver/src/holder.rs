@@ -4,20 +4,37 @@
 use crate::config::Config;
 use crate::status::{Status, statuses};
 use barewire_device::DeviceId;
-use barewire_types::{Error, ErrorKind};
+use barewire_rt::{Gate, System};
+use barewire_types::{Error, ErrorKind, Ns};
+use std::sync::Arc;
 
-/// The refusal that driver number `own` of this process got, with who holds the device if that is known.
-pub(crate) fn named(error: Error, device: &DeviceId, config: &Config, own: usize) -> Error {
-    if error.kind() != ErrorKind::Busy {
+/// How often who may hold a device is looked for, and how long after each time: of two that want it at the same moment, the
+/// one that gets it says so when it has it, which is later than the other is refused.
+const LOOKS: usize = 20;
+const LOOK_NS: Ns = 50_000_000;
+
+/// The refusal that driver number `own` of this process got, with who holds the device if that is known. A host's thread.
+pub(crate) fn named(
+    error: Error,
+    device: &DeviceId,
+    config: &Config,
+    own: usize,
+    system: &Arc<dyn System>,
+) -> Error {
+    let Some(diary) = config.diary.as_ref().filter(|_| error.kind() == ErrorKind::Busy) else {
         return error;
-    }
-    let directory = config.diary.as_ref().map(|diary| diary.directory.clone());
-    let all = directory.and_then(|directory| statuses(&directory).ok()).unwrap_or_default();
+    };
     let own = (std::process::id(), own);
-    match all.into_iter().find(|status| holds(status, device, own)) {
-        Some(status) => name(error, device, &status),
-        None => error,
+    for look in 0..LOOKS {
+        if look > 0 {
+            Gate::new(system.clone()).sleep(system.now_ns().saturating_add(LOOK_NS));
+        }
+        let all = statuses(&diary.directory).unwrap_or_default();
+        if let Some(status) = all.into_iter().find(|status| holds(status, device, own)) {
+            return name(error, device, &status);
+        }
     }
+    error
 }
 
 /// `own` is a process, and the number of a driver in it.

@@ -15,6 +15,10 @@ use barewire_types::{SampleFormat, frames_to_ns};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// Frames after which the tune begins anew.
 pub const TUNE_FRAMES: u64 = 1 << 16;
@@ -319,8 +323,10 @@ fn silence_between(heard: &[[u32; 2]], mask: u32, place_of_first: u64, frames: u
 pub fn keeps_the_contract(what: &str, mut check: impl FnMut() -> Report) {
     const ABOUT_THE_CLOCK: [&str; 2] = ["position-follows-clock", "deadline-kept"];
     for _ in 0..MOST_ATTEMPTS {
+        let watch = Watch::begin();
         let report = check();
         println!("{report}");
+        println!("{what}: nobody was run for {} us at the longest", watch.longest_ns() / 1_000);
         let is_excused = |finding: &Finding| ABOUT_THE_CLOCK.contains(&finding.rule);
         assert!(report.broken.iter().all(is_excused), "{what}: {report}");
         if report.broken.is_empty() {
@@ -329,6 +335,48 @@ pub fn keeps_the_contract(what: &str, mut check: impl FnMut() -> Report) {
         println!("{what}: a rule about the clock is not kept, and told");
     }
     panic!("{what}: not once in {MOST_ATTEMPTS} attempts");
+}
+
+/// Sees whether the machine runs anything at all: a thread that sleeps two milliseconds at a time, and how much longer than that
+/// it slept at the longest. Where nobody was run, nobody could be in time.
+#[derive(Debug)]
+pub struct Watch {
+    shared: Arc<(AtomicBool, AtomicU64)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    /// From now on.
+    pub fn begin() -> Self {
+        const NAP: Duration = Duration::from_millis(2);
+        let shared = Arc::new((AtomicBool::new(false), AtomicU64::new(0)));
+        let its = shared.clone();
+        let thread = std::thread::spawn(move || {
+            let (is_over, longest_ns) = &*its;
+            while !is_over.load(Ordering::Acquire) {
+                let begin = Instant::now();
+                std::thread::sleep(NAP);
+                let more = begin.elapsed().saturating_sub(NAP).as_nanos();
+                longest_ns.fetch_max(u64::try_from(more).unwrap_or(u64::MAX), Ordering::AcqRel);
+            }
+        });
+        Self { shared, thread: Some(thread) }
+    }
+
+    /// The longest time, in nanoseconds, that nobody was run until now.
+    pub fn longest_ns(&self) -> u64 {
+        self.shared.1.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.shared.0.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            // It has nothing to say.
+            let _ = thread.join();
+        }
+    }
 }
 
 /// What an attempt came to, and whether the stream was in time all along as someone else saw it: that there was always
@@ -343,7 +391,10 @@ pub type Attempt = (Outcome, bool);
 /// If something was altered or is missing, or if it never comes through.
 pub fn insist(what: &str, mut attempt: impl FnMut() -> Attempt) {
     for _ in 0..MOST_ATTEMPTS {
-        match attempt() {
+        let watch = Watch::begin();
+        let tried = attempt();
+        println!("{what}: nobody was run for {} us at the longest", watch.longest_ns() / 1_000);
+        match tried {
             (Outcome::Exact { frames, after_frames }, _) => {
                 println!("{what}: {frames} frames exact, the first after {after_frames}");
                 return;

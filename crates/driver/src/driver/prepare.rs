@@ -92,10 +92,12 @@ impl Core {
         let rates = Rates::clone(&*self.known.rates.lock());
         let opening = opening(&offer, rates, config, rate, frames, self.system(), wanted);
         let crew = self.crew(opening, rate, host, [engine_reader, stream_reader])?;
+        let id = &offer.device.id;
+        let named = |error| holder::named(error, id, config, self.number, self.system());
         let opened = crew
             .open()
             .and_then(|opened| self.join(opened, stream_events, engine_events, plan, client))
-            .map_err(|error| refusal(&holder::named(error, &offer.device.id, config, self.number)));
+            .map_err(|error| refusal(&named(error)));
         let (engine, control, waker) = match opened {
             Ok(opened) => opened,
             Err(error) => {
