@@ -36,7 +36,7 @@ macro_rules! cases {
 
 cases! {
     Registration "registration" Loading Must []
-        "The entry under which the driver is registered names a file that is there, by an absolute path, for this kind of processor."
+        "The entry under which the driver is registered names a file that is there, for this kind of processor, by an absolute path or by the name of a file in Windows' own folder."
         "Hosts pass over entries without a file, or show them and fail when they are chosen."
         "The interface's list of drivers; JUCE, NAudio, Kodi."
     RegisteredName "registered-name" Loading Should [Registration]
@@ -47,6 +47,10 @@ cases! {
         "Loading the file and asking its factory gives an object."
         "Without it there is no driver."
         "COM; cwASIO's instantiateDriver."
+    ReleaseBeforeInit "release-before-init" Loading Must [Instantiation]
+        "An object that was never initialised can be released, also where another one was used before."
+        "A list of drivers makes each object, asks it for its name and lets it go."
+        "WineASIO, whose Release goes by what its memory held before."
     QueryInterface "query-interface" Loading Should [Instantiation]
         "QueryInterface gives the same object for IUnknown each time, and E_NOINTERFACE with a null pointer for an id that nobody knows."
         "COM's identity rules; some wrappers ask for IUnknown before they use the object."
@@ -55,7 +59,7 @@ cases! {
         "AddRef and Release answer the count, and the last Release answers 0."
         "A host that looks at the count decides by it whether to unload the code."
         "COM; the scan of PortAudio."
-    InstancesLeaveNothing "instances-leave-nothing" Loading Must [Instantiation]
+    InstancesLeaveNothing "instances-leave-nothing" Loading Must [ReleaseBeforeInit]
         "A hundred objects made and released, every other one initialised, leave no thread, handle or memory behind."
         "PortAudio and Kodi make and release every driver to list it."
         "PortAudio's and Kodi's scans."
@@ -212,7 +216,7 @@ cases! {
         "Sloppy hosts pass null for what they do not need."
         "Inferred."
     CreateBuffers "create-buffers" Buffers Must [Channels BufferSizes]
-        "createBuffers for all channels at the preferred size gives two usable halves each, none of which share memory, with silent outputs."
+        "createBuffers for all channels at the preferred size gives two usable halves each, none of which share memory."
         "What a host does with every driver."
         "The interface."
     BufferAlignment "buffer-alignment" Buffers Should [CreateBuffers]
@@ -244,7 +248,7 @@ cases! {
         "PortAudio, JUCE and RtAudio try their own size first and then the preferred one."
         "PortAudio; RtAudio; JUCE."
     DisposeWithoutBuffers "dispose-without-buffers" Buffers Must [Init]
-        "disposeBuffers without buffers answers InvalidMode or OK and does no harm."
+        "disposeBuffers without buffers does no harm, and answers InvalidMode or OK."
         "JUCE disposes before it first creates; xt-audio after a failed create."
         "JUCE; xt-audio issue 26."
     NoGrowth "no-growth" Buffers Should [CreateBuffers]
@@ -271,6 +275,10 @@ cases! {
         "start answers OK, and the first block is called for within three seconds."
         "JUCE gives up after three."
         "The interface; JUCE."
+    SilentOutputs "silent-outputs" Running Should [Start]
+        "Outputs hold silence when the host is called for the first time; fresh buffers do so as well."
+        "Hosts add to what they find, or leave channels unwritten: rubbish would be heard."
+        "Inferred; WineASIO clears its buffers only in start."
     StartDoesNotWait "start-does-not-wait" Running Must [Start]
         "start returns although the host's first callback waits for that."
         "foobar2000's plugin does just this."
@@ -292,9 +300,13 @@ cases! {
         "OpenMPT moves to a thread of its own otherwise."
         "OpenMPT; FlexASIO and Microsoft's driver pass 1."
     TimeInfoAsNegotiated "time-info-as-negotiated" Running Must [Start]
-        "Each block comes once: through bufferSwitchTimeInfo if the host wants time info and has the function, else through bufferSwitch."
-        "A null pointer that is called crashes the host; twice a block doubles the sound."
+        "Each block comes once: through bufferSwitchTimeInfo if the host wants time info, else through bufferSwitch."
+        "Twice a block doubles the sound."
         "The interface; RtAudio issue 485."
+    NoNullTimeInfo "no-null-time-info" Running Information [NoTimeInfoFunction Start]
+        "A host that says yes to time info although it has no bufferSwitchTimeInfo is called through bufferSwitch."
+        "Such a host contradicts itself; a null pointer that is called crashes it."
+        "Inferred; WineASIO goes by the answer alone."
     TimeInfoContent "time-info-content" Running Must [TimeInfoAsNegotiated]
         "Time info says that position and time are valid, has zeros where it is reserved, the rate in force, and no time code unless asked for."
         "Hosts believe the flags."
@@ -423,6 +435,10 @@ cases! {
         "What is written to the outputs comes back at the inputs once and in order: no block dropped, repeated, swapped or shifted."
         "It is what a driver is for."
         "ASIOUtil's page on buffers; PipeASIO's loop-back test."
+    PathBegins "path-begins" Path Should [PathOrder]
+        "What the host writes in its first block is played as well."
+        "A short sound has its beginning there; the sum of blocks and the position would be off by one."
+        "ASIOUtil's page on buffers; WineASIO calls for a first block that it does not play."
     PathChannels "path-channels" Path Must [PathOrder]
         "Each channel comes back on the channel of its number, all at the same time."
         "Left is left."

@@ -13,6 +13,8 @@ mod running;
 mod stopping;
 mod timing;
 
+pub(crate) use init::is_a_code;
+
 use crate::case::Case;
 use crate::desk::{Check, Desk};
 
@@ -22,6 +24,7 @@ pub(crate) fn check(case: Case, desk: &Desk) -> Check {
         Case::Registration
         | Case::RegisteredName
         | Case::Instantiation
+        | Case::ReleaseBeforeInit
         | Case::QueryInterface
         | Case::ReferenceCounts
         | Case::InstancesLeaveNothing

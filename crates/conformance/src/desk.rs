@@ -1,6 +1,7 @@
 //! What a case works with: the driver opened as far as the case needs it, and the ways to end. A step that fails although it
 //! is not what the case is about makes it `not judged`; the case about that step says the rest.
 
+use crate::checks::is_a_code;
 use crate::outcome::Status;
 use crate::recorder::{Manners, Recorder};
 use barewire_abi::constants::SampleType;
@@ -12,6 +13,7 @@ use barewire_host::bare::{
 };
 use barewire_types::Error;
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,6 +141,15 @@ impl Desk {
         self.notes.borrow_mut().push(text.into());
     }
 
+    /// What a call answers that comes when there is nothing to do: OK, or InvalidMode. Hosts do not look which refusal it is.
+    pub(crate) fn expect_refusal(&self, call: &str, code: Code) -> Check {
+        ensure(is_a_code(code), || format!("{code} from {call}"), "OK or InvalidMode")?;
+        if !matches!(code, Code::OK | Code::INVALID_MODE) {
+            self.warn(format!("{code} from {call}; InvalidMode is the word for it"));
+        }
+        Ok(())
+    }
+
     /// The rule is kept, but only just.
     pub(crate) fn warn(&self, text: impl Into<String>) {
         self.warnings.borrow_mut().push(text.into());
@@ -164,6 +175,12 @@ impl Desk {
     /// The driver, loaded.
     pub(crate) fn subject(&self) -> Check<Subject> {
         Ok(self.source.bare()?)
+    }
+
+    /// The driver, loaded and never released: for rules that make an object and do not initialise it, which a driver may bear
+    /// although it cannot release such a one.
+    pub(crate) fn kept_subject(&self) -> Check<ManuallyDrop<Subject>> {
+        self.subject().map(ManuallyDrop::new)
     }
 
     /// The driver, initialised.

@@ -22,6 +22,8 @@ pub(crate) struct Send {
     pub(crate) output_ready: bool,
     /// Behind the pattern the host leaves its outputs as they are, instead of writing silence.
     pub(crate) leaves_unwritten: bool,
+    /// The pattern begins in the very first block, not in the second.
+    pub(crate) at_once: bool,
 }
 
 impl Default for Send {
@@ -33,6 +35,7 @@ impl Default for Send {
             block: None,
             output_ready: false,
             leaves_unwritten: false,
+            at_once: false,
         }
     }
 }
@@ -81,6 +84,8 @@ struct Exchange {
     send: Send,
     heard: Arc<Mutex<Vec<i32>>>,
     wanted: usize,
+    /// The first block is another rule's matter, and still to come.
+    is_early: bool,
 }
 
 fn one_channel(from: SampleFormat, to: SampleFormat) -> Check<Copier> {
@@ -89,6 +94,11 @@ fn one_channel(from: SampleFormat, to: SampleFormat) -> Check<Copier> {
 
 impl Exchange {
     fn block(&mut self, half: usize) {
+        if std::mem::take(&mut self.is_early) {
+            self.plane.fill(0);
+            self.outputs.iter().for_each(|halves| halves[half].write(&self.plane));
+            return;
+        }
         let bytes = self.plane.len();
         let mut frames = vec![0_i32; self.block * self.outputs.len()];
         let channels = self.outputs.len();
@@ -156,6 +166,7 @@ impl Round {
             send,
             heard: heard.clone(),
             wanted,
+            is_early: !send.at_once,
         };
         let subject = stage.subject()?.clone();
         if send.output_ready {
@@ -242,19 +253,25 @@ impl Round {
     }
 
     fn find_exactly(&self, channel: usize) -> Option<(usize, usize)> {
+        let mut own_first =
+            std::iter::once(channel).chain((0..self.channels).filter(|c| *c != channel));
+        own_first.find_map(|sent| Some((sent, self.find_from(channel, sent, 0)?)))
+    }
+
+    /// Where a received channel brings a sent one from its frame `from` on.
+    fn find_from(&self, channel: usize, sent: usize, from: usize) -> Option<usize> {
         let received = |frame: usize| self.received.get(frame * self.channels + channel).copied();
         let Send { pattern, bits, .. } = self.sent;
-        let own_first =
-            std::iter::once(channel).chain((0..self.channels).filter(|c| *c != channel));
-        for sent in own_first {
-            let at = (0..self.most_delay()).find(|delay| {
-                (0..SYNC).all(|n| received(delay + n) == Some(pattern.sample(n as u64, sent, bits)))
-            });
-            if let Some(delay) = at {
-                return Some((sent, delay));
-            }
-        }
-        None
+        let due = |n: usize| Some(pattern.sample((from + n) as u64, sent, bits));
+        let is_there = |at: &usize| (0..SYNC).all(|n| received(at + n) == due(n));
+        (0..self.most_delay()).find(is_there)
+    }
+
+    /// How many frames are missing at the beginning, if whole blocks are.
+    pub(crate) fn missing_at_first(&self) -> Option<usize> {
+        const BLOCKS: usize = 8;
+        let block = usize::try_from(self.block_frames).unwrap_or(0);
+        (0..=BLOCKS).map(|n| n * block).find(|from| self.find_from(0, 0, *from).is_some())
     }
 
     /// Samples that came back and were never sent.

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// So many blocks are written down; those behind are counted.
 const KEPT: usize = 20_000;
+/// So many questions and requests are written down.
+const KEPT_CALLS: usize = 10_000;
 
 /// What hosts answer differently.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +56,7 @@ pub(crate) struct Event {
 /// A question, a request, or a change of rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Call {
-    Message { selector: i32, value: i32, at: Instant },
+    Message { selector: i32, value: i32 },
     Rate(f64),
 }
 
@@ -90,7 +92,7 @@ impl Recorder {
             manners,
             clock: RealSystem::new(),
             events: Mutex::new(Vec::with_capacity(KEPT)),
-            calls: Mutex::default(),
+            calls: Mutex::new(Vec::with_capacity(KEPT_CALLS)),
             blocks: AtomicU64::new(0),
             done: AtomicU64::new(0),
             inside: AtomicU32::new(0),
@@ -176,6 +178,15 @@ impl Recorder {
         lock(&self.calls).iter().filter_map(name).collect()
     }
 
+    /// Without memory, clock or anything else that belongs to a thread: under Wine drivers call from threads of native
+    /// libraries, which Windows' functions do not know and crash on. Most hosts' functions bear that.
+    fn note(&self, call: Call) {
+        let mut calls = lock(&self.calls);
+        if calls.len() < KEPT_CALLS {
+            calls.push(call);
+        }
+    }
+
     /// Waits until `holds`, at most for `limit`; whether it does.
     pub(crate) fn wait(&self, limit: Duration, holds: impl Fn() -> bool) -> bool {
         let until = Instant::now() + limit;
@@ -221,11 +232,11 @@ impl Listener for Recorder {
     }
 
     fn rate_changed(&self, rate_hz: f64) {
-        lock(&self.calls).push(Call::Rate(rate_hz));
+        self.note(Call::Rate(rate_hz));
     }
 
     fn message(&self, selector: i32, value: i32) -> i32 {
-        lock(&self.calls).push(Call::Message { selector, value, at: Instant::now() });
+        self.note(Call::Message { selector, value });
         if let Ok(mut body) = self.on_message.try_lock()
             && let Some(body) = body.as_mut()
         {
@@ -244,5 +255,24 @@ impl Listener for Recorder {
             }
             _ => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_and_requests_take_no_memory_however_many_come() {
+        let recorder = Recorder::new(Manners::default());
+        let room = lock(&recorder.calls).capacity();
+        for value in 0..30_000 {
+            assert_eq!(recorder.message(message::SELECTOR_SUPPORTED, value), 1);
+            recorder.rate_changed(48_000.0);
+        }
+        let calls = lock(&recorder.calls);
+        assert_eq!((calls.len(), calls.capacity()), (KEPT_CALLS, room));
+        let first = Call::Message { selector: message::SELECTOR_SUPPORTED, value: 0 };
+        assert_eq!(calls.first(), Some(&first));
     }
 }

@@ -63,23 +63,29 @@ struct State {
 }
 
 impl State {
-    fn running(&self) -> usize {
-        self.judged.values().filter(|status| status.is_none()).count()
+    /// The groups of the cases that run now.
+    fn running(&self) -> Vec<Group> {
+        let runs = self.judged.iter().filter(|(_, status)| status.is_none());
+        runs.map(|(case, _)| case.about().group).collect()
     }
 
-    /// The next case that need not wait for another: all that it rests on is judged, or was not chosen.
+    /// The next case that need not wait for another: all that it rests on is judged, or was not chosen. What measures time
+    /// runs alone; and of what sends a pattern round one at a time, for a driver of several programs mixes them.
     fn take(&mut self) -> Option<Case> {
-        let alone = |case: Case| case.about().group == Group::Timing;
         let running = self.running();
-        let timing = self.judged.iter().any(|(case, status)| status.is_none() && alone(*case));
-        if timing {
+        if running.contains(&Group::Timing) {
             return None;
         }
         let free = |case: &Case| {
             let ready = case.about().rests_on.iter().all(|base| {
                 !self.waiting.contains(base) && !matches!(self.judged.get(base), Some(None))
             });
-            ready && (!alone(*case) || running == 0)
+            let undisturbed = match case.about().group {
+                Group::Timing => running.is_empty(),
+                Group::Path => !running.contains(&Group::Path),
+                _ => true,
+            };
+            ready && undisturbed
         };
         let place = self.waiting.iter().position(free)?;
         let case = self.waiting.remove(place)?;
@@ -264,4 +270,30 @@ fn camel(call: &str) -> String {
         name.push_str(letters.as_str());
         name
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is begun beside `running`, if only `waiting` waits.
+    fn beside(running: &[Case], waiting: Case) -> Option<Case> {
+        let judged = running.iter().map(|case| (*case, None)).collect();
+        let waiting = VecDeque::from([waiting]);
+        State { waiting, judged, outcomes: Vec::new(), failed: false }.take()
+    }
+
+    #[test]
+    fn patterns_go_round_one_at_a_time() {
+        assert_eq!(beside(&[Case::PathExact], Case::PathSizes), None);
+        assert_eq!(beside(&[Case::Restart], Case::PathSizes), Some(Case::PathSizes));
+        assert_eq!(beside(&[Case::PathExact], Case::Restart), Some(Case::Restart));
+    }
+
+    #[test]
+    fn what_measures_time_runs_alone() {
+        assert_eq!(beside(&[], Case::Jitter), Some(Case::Jitter));
+        assert_eq!(beside(&[Case::Restart], Case::Jitter), None);
+        assert_eq!(beside(&[Case::Jitter], Case::Restart), None);
+    }
 }

@@ -94,6 +94,7 @@ impl Device {
             block.iter_mut().skip(channel).step_by(CHANNELS).for_each(|word| *word = rule(*word));
         };
         match fault.kind {
+            Kind::LosesFirstBlock if at == 0 => block.fill(0),
             Kind::DropsBlock if here => return None,
             Kind::RepeatsBlock if here => self.line.push_back(block.clone()),
             Kind::DropsFrames if here => drop(
@@ -167,7 +168,7 @@ impl Device {
         if self.wants_time {
             let mut time = self.time_info(position, time_ns);
             let Some(function) = self.callbacks.buffer_switch_time_info else {
-                if has(Kind::CallsNullTimeInfo) {
+                if has(Kind::CallsNullTimeInfo) || has(Kind::BelievesInTimeInfo) {
                     crash();
                 }
                 return;

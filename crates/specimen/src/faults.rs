@@ -40,6 +40,7 @@ faults! {
     TakesTooMuch "takes-too-much" breaks "stack-balance";
     TakesNothing "takes-nothing" breaks "stack-balance";
     DestroysRegister "destroys-register" breaks "stack-balance";
+    ReleaseNeedsInit "release-needs-init" breaks "release-before-init";
     RefusalWithPointer "refusal-with-pointer" breaks "query-interface";
     NameUnterminated "name-unterminated" breaks "name-before-init";
     NameTooLong "name-too-long" breaks "name-before-init";
@@ -81,7 +82,6 @@ faults! {
     OneHalf "one-half" breaks "create-buffers";
     SharedBuffers "shared-buffers" breaks "create-buffers";
     NullHalf "null-half" breaks "create-buffers";
-    NoisyBuffers "noisy-buffers" breaks "create-buffers";
     ScribblesOverInfos "scribbles-over-infos" breaks "create-buffers";
     OddAlignment "odd-alignment" breaks "buffer-alignment" and "path-order";
     KeyedByPlace "keyed-by-place" breaks "channel-subsets" and "bad-requests";
@@ -103,6 +103,7 @@ faults! {
     StartsWithoutBuffers "starts-without-buffers" breaks "start-without-buffers" and "bad-requests", "dispose-while-running";
     NeverCalls "never-calls" breaks "start";
     CrashesInStart "crashes-in-start" breaks "start" and "channel-subsets", "block-sizes", "no-time-info-function", "create-after-failure", "dispose-without-buffers", "messages-while-preparing", "unload-after-release";
+    NoisyBuffers "noisy-buffers" breaks "silent-outputs";
     WaitsInStart "waits-in-start" breaks "start-does-not-wait";
     CallsWithinStart "calls-within-start" breaks "callback-thread" and "start-does-not-wait";
     RepeatsHalf "repeats-half" breaks "halves-alternate" and "path-order";
@@ -110,6 +111,7 @@ faults! {
     CallsAgainMeanwhile "calls-again-meanwhile" breaks "one-block-at-a-time" and "unload-after-release";
     NotDirect "not-direct" breaks "direct-process";
     CallsBoth "calls-both" breaks "time-info-as-negotiated" and "halves-alternate", "path-order";
+    BelievesInTimeInfo "believes-in-time-info" breaks "no-null-time-info";
     TimeInfoUnasked "time-info-unasked" breaks "time-info-as-negotiated";
     ReservedGarbage "reserved-garbage" breaks "time-info-content";
     NoFlags "no-flags" breaks "time-info-content";
@@ -138,6 +140,7 @@ faults! {
     FreesUnderCalls "frees-under-calls" breaks "parallel-calls";
     RateStopsRun "rate-stops-run" breaks "rate-change-while-running";
     AsksResets "asks-resets" breaks "quiet-run";
+    LosesFirstBlock "loses-first-block" breaks "path-begins";
     DropsBlock "drops-block" breaks "path-order";
     RepeatsBlock "repeats-block" breaks "path-order";
     DropsFrames "drops-frames" breaks "path-order";

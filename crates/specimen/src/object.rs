@@ -130,6 +130,9 @@ pub(crate) fn release(this: *mut c_void) -> u32 {
     if has(Kind::RunsOnWhenReleased) {
         return 0;
     }
+    if has(Kind::ReleaseNeedsInit) && !it(this).is_initialized.load(Ordering::SeqCst) {
+        crash();
+    }
     // SAFETY: the last reference is gone; it came from a box.
     let object = unsafe { Box::from_raw(this.cast::<Object>()) };
     end_run(&object);
@@ -536,7 +539,8 @@ pub(crate) fn create_buffers(
     if has(Kind::NeedsVersionTwo) && version < 2 {
         return Code::HW_MALFUNCTION;
     }
-    let has_function = callbacks.buffer_switch_time_info.is_some() || has(Kind::CallsNullTimeInfo);
+    let believes = has(Kind::CallsNullTimeInfo) || has(Kind::BelievesInTimeInfo);
+    let has_function = callbacks.buffer_switch_time_info.is_some() || believes;
     let wants_time =
         (wants || has(Kind::TimeInfoUnasked) || has(Kind::CallsNullTimeInfo)) && has_function;
     let bytes = usize::try_from(frames.max(MIN)).unwrap_or(0) * 4 + 64;

@@ -62,10 +62,6 @@ fn good_halves(stage: &mut Stage<'_>) -> Check {
     }
     for (request, half, view) in stage.halves()? {
         let bytes = view.read();
-        let silence = if bytes.first() == Some(&0x69) { 0x69 } else { 0 };
-        let silent = request.is_input || bytes.iter().all(|byte| *byte == silence);
-        let what = || format!("sound in half {half} of {}", named(request));
-        ensure(silent, what, "silent outputs")?;
         // Both ends can be written; what was there is put back.
         view.fill(0x5A);
         let back = view.read().iter().all(|byte| *byte == 0x5A);
@@ -297,11 +293,10 @@ fn create_after_failure(desk: &Desk) -> Check {
 
 fn dispose_without_buffers(desk: &Desk) -> Check {
     let rig = desk.ready()?;
-    let allowed = [Code::OK, Code::INVALID_MODE];
-    ensure_code("disposeBuffers", rig.subject.dispose_buffers(), &allowed)?;
+    desk.expect_refusal("disposeBuffers", rig.subject.dispose_buffers())?;
     let (all, frames) = (rig.all()?, rig.sizes()?.preferred);
     let rig = rig.stage(&all, frames, Manners::default())?.dispose()?;
-    ensure_code("the second disposeBuffers", rig.subject.dispose_buffers(), &allowed)?;
+    desk.expect_refusal("the second disposeBuffers", rig.subject.dispose_buffers())?;
     let stage = rig.stage(&all, frames, Manners::default())?;
     stage.start()?;
     stage.await_blocks(2)

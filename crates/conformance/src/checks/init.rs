@@ -42,7 +42,8 @@ pub(super) fn name_of(subject: &Subject) -> Check<String> {
 }
 
 fn name_before_init(desk: &Desk) -> Check {
-    let name = name_of(&desk.subject()?)?;
+    let subject = desk.kept_subject()?;
+    let name = name_of(&subject)?;
     desk.note(format!("it calls itself {name:?}"));
     ensure(!name.is_empty(), || "an empty name".to_owned(), "a name")
 }
@@ -56,7 +57,8 @@ pub(super) fn error_of(subject: &Subject) -> Check<String> {
 }
 
 fn error_message_before_error(desk: &Desk) -> Check {
-    error_of(&desk.subject()?).map(|_| ())
+    let subject = desk.kept_subject()?;
+    error_of(&subject).map(|_| ())
 }
 
 fn version_is_stable(desk: &Desk) -> Check {
@@ -128,11 +130,18 @@ pub(super) fn channel_zero() -> ChannelInfo<Native> {
 }
 
 /// The codes that the interface defines for methods.
-pub(super) fn is_a_code(code: Code) -> bool {
+pub(crate) fn is_a_code(code: Code) -> bool {
     code == Code::OK || (-1000..=-994).contains(&code.0)
 }
 
 fn calls_before_init(desk: &Desk) -> Check {
+    refuses_before_init(desk)?;
+    // And in memory that an object left behind which was initialised.
+    desk.ready()?.subject.end();
+    refuses_before_init(desk)
+}
+
+fn refuses_before_init(desk: &Desk) -> Check {
     let subject = desk.subject()?;
     listen(0, Some(Recorder::new(Manners::default())));
     let answers = call_everything(&subject)?;

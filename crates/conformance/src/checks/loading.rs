@@ -7,6 +7,7 @@ use crate::desk::{Check, Desk, ensure, failed, output, skipped};
 use barewire_abi::{Guid, Long};
 use barewire_host::bare::{L, Place, imbalances};
 use barewire_rt::Footprint;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(super) fn body(case: Case) -> Option<Body> {
@@ -14,6 +15,7 @@ pub(super) fn body(case: Case) -> Option<Body> {
         Case::Registration => registration,
         Case::RegisteredName => registered_name,
         Case::Instantiation => instantiation,
+        Case::ReleaseBeforeInit => release_before_init,
         Case::QueryInterface => query_interface,
         Case::ReferenceCounts => reference_counts,
         Case::InstancesLeaveNothing => instances_leave_nothing,
@@ -31,8 +33,27 @@ const BY_PATH: &str = "the driver was named by its path, not by a registered nam
 fn registration(desk: &Desk) -> Check {
     let Some(entry) = &desk.options.registered else { return skipped(BY_PATH) };
     let file = &entry.driver;
+    if let Some(found) = in_system(file) {
+        let (file, found) = (file.display(), found.display());
+        desk.warn(format!("{file} without a folder; Windows finds {found}, and each host has to"));
+        return Ok(());
+    }
     ensure(file.is_absolute(), || format!("the path {}", file.display()), "an absolute path")?;
     ensure(file.is_file(), || format!("no file at {}", file.display()), "the driver's file")
+}
+
+/// Where Windows finds a file that is named without a folder: whoever loads it, and JUCE, which opens it first, look there.
+fn in_system(file: &Path) -> Option<PathBuf> {
+    if file.file_name()? != file.as_os_str() {
+        return None;
+    }
+    folders_of_system().map(|folder| folder.join(file)).find(|place| place.is_file())
+}
+
+/// Windows' own folders; none elsewhere.
+fn folders_of_system() -> impl Iterator<Item = PathBuf> {
+    let root = cfg!(windows).then(|| std::env::var_os("SystemRoot")).flatten();
+    root.map(PathBuf::from).into_iter().flat_map(|root| [root.join("System32"), root])
 }
 
 fn registered_name(desk: &Desk) -> Check {
@@ -50,14 +71,29 @@ fn registered_name(desk: &Desk) -> Check {
 
 fn instantiation(desk: &Desk) -> Check {
     match desk.source.bare() {
-        Ok(_) => Ok(()),
+        // Not released: that is the next rule's matter.
+        Ok(subject) => {
+            std::mem::forget(subject);
+            Ok(())
+        }
         Err(error) => failed(error.to_string(), "an object"),
     }
 }
 
+fn release_before_init(desk: &Desk) -> Check {
+    for _ in 0..4 {
+        desk.subject()?.end();
+        // What it leaves in memory is where the next one is made, which must not believe it.
+        let used = desk.subject()?;
+        used.init(0);
+        used.end();
+    }
+    Ok(())
+}
+
 fn query_interface(desk: &Desk) -> Check {
     const NO_INTERFACE: i32 = 0x8000_4002_u32.cast_signed();
-    let subject = desk.subject()?;
+    let subject = desk.kept_subject()?;
     let mut identity = None;
     for _ in 0..2 {
         let (code, object) = subject.query_interface(Guid::IUNKNOWN);
@@ -82,6 +118,8 @@ fn query_interface(desk: &Desk) -> Check {
 
 fn reference_counts(desk: &Desk) -> Check {
     let subject = desk.subject()?;
+    // The count is the same before and after; the end of an object that was never initialised is another rule's matter.
+    subject.init(0);
     for (wanted, is_more) in [(2, true), (3, true), (2, false), (1, false)] {
         let count = if is_more { subject.add_ref() } else { subject.release() };
         ensure(count == wanted, || format!("a count of {count}"), &format!("{wanted}"))?;
@@ -175,4 +213,39 @@ fn every_method(desk: &Desk) -> Check {
     stage.stop()?;
     stage.dispose()?.subject.end();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desk::{End, Options};
+    use crate::outcome::Status;
+    use barewire_host::{Source, registry::Entry};
+
+    fn verdict(driver: &str) -> Status {
+        let (name, driver) = ("Specimen".to_owned(), PathBuf::from(driver));
+        let entry = Entry { name, driver, description: None, class: None, bits: usize::BITS };
+        let options = Options { registered: Some(entry), ..Options::default() };
+        let desk = Desk::new(Source::file("none"), options);
+        let result = registration(&desk);
+        assert!(!matches!(result, Err(End::NotJudged(_))), "{result:?}");
+        desk.verdict(result)
+    }
+
+    #[test]
+    fn a_registered_file_is_there_by_an_absolute_path() {
+        let own = std::env::current_exe().expect("a test has a file");
+        assert_eq!(verdict(&own.display().to_string()), Status::Passed);
+        for gone in ["nowhere.dll", r"folder\nowhere.dll", "folder/nowhere.dll", ""] {
+            assert!(verdict(gone).is_failure(), "{gone}");
+        }
+        let beside = own.with_file_name("nowhere.dll");
+        assert!(verdict(&beside.display().to_string()).is_failure());
+    }
+
+    #[test]
+    fn a_registered_name_without_a_folder_is_looked_for_where_windows_does() {
+        let is_found = matches!(verdict("kernel32.dll"), Status::Warned { .. });
+        assert_eq!(is_found, cfg!(windows));
+    }
 }

@@ -11,6 +11,7 @@ use barewire_verify::{Analysis, DamageKind, Pattern};
 pub(super) fn body(case: Case) -> Option<Body> {
     Some(match case {
         Case::PathOrder => path_order,
+        Case::PathBegins => path_begins,
         Case::PathChannels => path_channels,
         Case::PathExact => path_exact,
         Case::PathLatency => path_latency,
@@ -116,6 +117,18 @@ fn moved(analysis: &Analysis) -> bool {
     use DamageKind::{Dropped, Repeated, Silenced};
     let moved = |kind| matches!(kind, Dropped { .. } | Repeated { .. } | Silenced { .. });
     analysis.findings.iter().any(|finding| moved(finding.kind))
+}
+
+fn path_begins(desk: &Desk) -> Check {
+    let round = round(desk, Send { bits: SAFE_BITS, at_once: true, ..Send::default() })?;
+    match round.missing_at_first() {
+        Some(0) => in_order(desk, &round),
+        Some(frames) => {
+            let seen = format!("the first {frames} frames never came back");
+            failed(seen, "what was written in the first block, too")
+        }
+        None => in_order(desk, &round),
+    }
 }
 
 fn path_channels(desk: &Desk) -> Check {
