@@ -26,6 +26,8 @@ pub const TUNE_FRAMES: u64 = 1 << 16;
 const WIRE_FRAME_BYTES: u64 = 8;
 /// What is stated of the latency may be wrong by two periods of the mixer: the sink's file grows in steps of that order.
 const LATENCY_FRAMES: u64 = 960;
+/// Nobody was run for so long: longer than a mixer's step of 10 ms, and more than twice what a busy machine takes else.
+pub const STANDSTILL_NS: u64 = 15_000_000;
 /// A wait that brings nothing for so long is worth a look at the clock.
 const LOOK_NS: u64 = 1_000_000_000;
 /// A machine on which not one attempt of so many comes through plays nobody's music.
@@ -107,6 +109,8 @@ pub enum Outcome {
     Late(String),
     /// Something was left out: the frame, and what stood there.
     Gap(String),
+    /// Something was left out while the machine stood still, by a system that has no word for it.
+    Unsaid(String),
     /// A frame came that was never sent.
     Altered(String),
 }
@@ -316,23 +320,28 @@ fn silence_between(heard: &[[u32; 2]], mask: u32, place_of_first: u64, frames: u
 }
 
 /// Checks the contract until it is kept, and says what was found. Rules about the clock are tried again with all the others:
-/// when a mixer halts, so does its position. Every other rule has to be kept at once.
+/// when a mixer halts, so does its position. What was lost is tried again if the machine stood still meanwhile, for the times
+/// that tell how much it was stood still as well. Every other rule has to be kept at once.
 ///
 /// # Panics
 /// If another rule is broken, or one about the clock each time.
 pub fn keeps_the_contract(what: &str, mut check: impl FnMut() -> Report) {
     const ABOUT_THE_CLOCK: [&str; 2] = ["position-follows-clock", "deadline-kept"];
+    const ABOUT_LOSSES: &str = "xrun-counted";
     for _ in 0..MOST_ATTEMPTS {
         let watch = Watch::begin();
         let report = check();
         println!("{report}");
-        println!("{what}: nobody was run for {} us at the longest", watch.longest_ns() / 1_000);
-        let is_excused = |finding: &Finding| ABOUT_THE_CLOCK.contains(&finding.rule);
+        let still_ns = watch.longest_ns();
+        let is_excused = |finding: &Finding| {
+            let stood_still = finding.rule == ABOUT_LOSSES && still_ns >= STANDSTILL_NS;
+            stood_still || ABOUT_THE_CLOCK.contains(&finding.rule)
+        };
         assert!(report.broken.iter().all(is_excused), "{what}: {report}");
         if report.broken.is_empty() {
             return;
         }
-        println!("{what}: a rule about the clock is not kept, and told");
+        println!("{what}: made again; nobody was run for {} us at the longest", still_ns / 1_000);
     }
     panic!("{what}: not once in {MOST_ATTEMPTS} attempts");
 }
@@ -384,8 +393,8 @@ impl Drop for Watch {
 pub type Attempt = (Outcome, bool);
 
 /// Tries until everything arrives, and says it. Made again are attempts at which the stream was late and told so, and those at
-/// which it never was, and whoever plays for it halted in between all the same. Silence after a stream that was late and did
-/// not tell is no excuse, nor is anything else.
+/// which it never was, and whoever plays for it halted in between all the same, or nobody at all was run. Silence after a stream that
+/// was late by itself and did not tell is no excuse, nor is anything else.
 ///
 /// # Panics
 /// If something was altered or is missing, or if it never comes through.
@@ -393,21 +402,37 @@ pub fn insist(what: &str, mut attempt: impl FnMut() -> Attempt) {
     for _ in 0..MOST_ATTEMPTS {
         let watch = Watch::begin();
         let tried = attempt();
-        println!("{what}: nobody was run for {} us at the longest", watch.longest_ns() / 1_000);
-        match tried {
-            (Outcome::Exact { frames, after_frames }, _) => {
-                println!("{what}: {frames} frames exact, the first after {after_frames}");
-                return;
-            }
-            (Outcome::Missed(frames), _) => println!("{what}: late by {frames} frames, and told"),
-            (Outcome::Halted(frames), true) => {
-                println!("{what}: whole, but not played for {frames} frames while there was more");
-            }
-            (Outcome::Late(how), true) => println!("{what}: {how}"),
-            (other, in_time) => panic!("{what}, in time: {in_time}: {other:?}"),
+        let still_ns = watch.longest_ns();
+        if let (Outcome::Exact { frames, after_frames }, _) = tried {
+            println!("{what}: {frames} frames exact, the first after {after_frames}");
+            return;
+        }
+        match excuse(&tried, still_ns) {
+            Some(excuse) => println!("{what}: {excuse}"),
+            None => panic!("{what}: {tried:?}; nobody was run for {} us", still_ns / 1_000),
         }
     }
     panic!("{what}: not once in {MOST_ATTEMPTS} attempts");
+}
+
+/// Why an attempt may be made again, if nobody at all was run for `still_ns` at the longest.
+fn excuse((outcome, in_time): &Attempt, still_ns: u64) -> Option<String> {
+    let stood_still = still_ns >= STANDSTILL_NS;
+    match outcome {
+        Outcome::Missed(frames) => Some(format!("late by {frames} frames, and told")),
+        Outcome::Halted(frames) if *in_time => {
+            Some(format!("whole, but not played for {frames} frames while there was more"))
+        }
+        Outcome::Halted(frames) if stood_still => Some(format!(
+            "whole, but not played for {frames} frames; nobody was run for {} us",
+            still_ns / 1_000
+        )),
+        Outcome::Unsaid(how) if stood_still => {
+            Some(format!("{how}; nobody was run for {} us", still_ns / 1_000))
+        }
+        Outcome::Late(how) if *in_time => Some(how.clone()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -508,5 +533,18 @@ mod tests {
             assert!(std::panic::catch_unwind(|| tries(bad.clone())).is_err(), "{bad:?}");
         }
         assert!(std::panic::catch_unwind(|| insist("x", || (Outcome::Missed(5), true))).is_err());
+    }
+
+    #[test]
+    fn a_machine_that_stands_still_excuses_silence_and_what_nobody_tells_but_no_gap() {
+        let is_excused = |outcome: Outcome, ns| excuse(&(outcome, false), ns).is_some();
+        let text = String::new;
+        for outcome in [Outcome::Halted(5), Outcome::Unsaid(text())] {
+            assert!(is_excused(outcome.clone(), STANDSTILL_NS));
+            assert!(!is_excused(outcome, STANDSTILL_NS - 1));
+        }
+        for outcome in [Outcome::Gap(text()), Outcome::Altered(text()), Outcome::Late(text())] {
+            assert!(!is_excused(outcome, u64::MAX));
+        }
     }
 }

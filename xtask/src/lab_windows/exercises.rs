@@ -158,7 +158,7 @@ pub(crate) const ALL: &[Exercise] = &[
         run: real_path::run,
         is_timed: true,
         needs_product: false,
-        everyday: Everyday::No,
+        everyday: Everyday::Both,
     },
     Exercise {
         name: "hub",
