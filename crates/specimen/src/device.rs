@@ -353,7 +353,7 @@ impl Device {
         }
         if has(Kind::ThreadOutlivesRelease) {
             self.shared.ended.store(true, Ordering::SeqCst);
-            thread::sleep(Duration::from_millis(400));
+            thread::sleep(Duration::from_millis(1_500));
         }
     }
 }
