@@ -253,25 +253,19 @@ impl Round {
     }
 
     fn find_exactly(&self, channel: usize) -> Option<(usize, usize)> {
-        let mut own_first =
-            std::iter::once(channel).chain((0..self.channels).filter(|c| *c != channel));
-        own_first.find_map(|sent| Some((sent, self.find_from(channel, sent, 0)?)))
-    }
-
-    /// Where a received channel brings a sent one from its frame `from` on.
-    fn find_from(&self, channel: usize, sent: usize, from: usize) -> Option<usize> {
         let received = |frame: usize| self.received.get(frame * self.channels + channel).copied();
         let Send { pattern, bits, .. } = self.sent;
-        let due = |n: usize| Some(pattern.sample((from + n) as u64, sent, bits));
-        let is_there = |at: &usize| (0..SYNC).all(|n| received(at + n) == due(n));
-        (0..self.most_delay()).find(is_there)
-    }
-
-    /// How many frames are missing at the beginning, if whole blocks are.
-    pub(crate) fn missing_at_first(&self) -> Option<usize> {
-        const BLOCKS: usize = 8;
-        let block = usize::try_from(self.block_frames).unwrap_or(0);
-        (0..=BLOCKS).map(|n| n * block).find(|from| self.find_from(0, 0, *from).is_some())
+        let own_first =
+            std::iter::once(channel).chain((0..self.channels).filter(|c| *c != channel));
+        for sent in own_first {
+            let at = (0..self.most_delay()).find(|delay| {
+                (0..SYNC).all(|n| received(delay + n) == Some(pattern.sample(n as u64, sent, bits)))
+            });
+            if let Some(delay) = at {
+                return Some((sent, delay));
+            }
+        }
+        None
     }
 
     /// Samples that came back and were never sent.

@@ -163,6 +163,7 @@ faults! {
     LatencyWrong "latency-wrong" breaks "path-latency";
     LatencyMoody "latency-moody" breaks "path-constant";
     WrongRate "wrong-rate" breaks "callback-rate";
+    Ceases "ceases" breaks "callback-rate";
     DsdInconsistent "dsd-inconsistent" breaks "io-format-question";
     DsdWithBuffers "dsd-with-buffers" breaks "io-format-with-buffers";
 }
@@ -177,7 +178,7 @@ impl Kind {
 
     /// Whether it shows only against a clock.
     pub fn needs_time(self) -> bool {
-        matches!(self, Self::TimeFarOff | Self::WrongRate | Self::LosesCountWhenLate)
+        matches!(self, Self::TimeFarOff | Self::WrongRate | Self::Ceases | Self::LosesCountWhenLate)
     }
 }
 

@@ -107,13 +107,48 @@ impl Comparison<'_> {
         (product / (sent_power * got_power).sqrt()).abs()
     }
 
-    /// The delay at which the signal begins: exactly if it is anywhere intact, else by likeness.
-    fn find_delay(&self, most: usize) -> Option<usize> {
-        let most = most.min(self.received_frames().saturating_sub(SYNC_FRAMES));
+    fn most_delay(&self, most: usize) -> usize {
+        most.min(self.received_frames().saturating_sub(SYNC_FRAMES))
+    }
+
+    /// The delay at which the signal begins, if it begins intact.
+    fn find_exactly(&self, most: usize) -> Option<usize> {
         let intact = |delay: &usize| (0..SYNC_FRAMES).all(|n| self.frame_agrees(n, delay + n));
-        if let Some(delay) = (0..=most).find(intact) {
-            return Some(delay);
-        }
+        (0..=self.most_delay(most)).find(intact)
+    }
+
+    fn is_silent(&self, got: usize) -> bool {
+        self.got(got).iter().all(|&sample| sample == 0)
+    }
+
+    /// Where the signal comes out of silence later than at its beginning: which frame was sent, and where it is.
+    fn find_late(&self, most: usize) -> Option<(usize, usize)> {
+        let first = (0..=self.most_delay(most)).find(|&got| !self.is_silent(got))?;
+        // A pattern has zeros of its own: what is behind the first sound is surely the signal.
+        let got = first + SYNC_FRAMES;
+        let found = (SYNC_FRAMES..SEARCH_FRAMES).find(|&sent| self.goes_on(sent, got))?;
+        let back = (0..=found.min(got)).take_while(|n| self.frame_agrees(found - n, got - n));
+        let back = back.last()?;
+        let (sent, got) = (found - back, got - back);
+        let is_edge = got.checked_sub(1).is_none_or(|before| self.is_silent(before));
+        (sent > 0 && is_edge).then_some((sent, got))
+    }
+
+    /// As [`find_late`](Self::find_late), written down as what is missing.
+    fn begin_late(&self, analysis: &mut Analysis, most: usize) -> Option<(usize, usize)> {
+        let (sent, got) = self.find_late(most)?;
+        let kind = match got.checked_sub(sent) {
+            Some(_) => DamageKind::Silenced { frames: sent },
+            None => DamageKind::Dropped { frames: sent - got },
+        };
+        analysis.findings.push(Finding { kind, at_frame: 0 });
+        analysis.compared_frames = sent.min(got);
+        Some((sent, got))
+    }
+
+    /// The delay by likeness, of a signal that is nowhere intact.
+    fn find_alike(&self, most: usize) -> Option<usize> {
+        let most = self.most_delay(most);
         let best = (0..=most).map(|delay| (delay, self.swapless_likeness(delay)));
         let (delay, likeness) = best.max_by(|a, b| a.1.total_cmp(&b.1))?;
         (likeness > 0.5).then_some(delay)
@@ -143,14 +178,17 @@ impl Comparison<'_> {
 
     fn run(&self, most_delay: usize) -> Analysis {
         let mut analysis = Analysis {
-            delay_frames: self.find_delay(most_delay),
+            delay_frames: self.find_exactly(most_delay),
             compared_frames: 0,
             wrong_samples: 0,
             wrong_bits: 0,
             findings: Vec::new(),
         };
-        let Some(delay) = analysis.delay_frames else { return analysis };
-        let (mut sent, mut got) = (0, delay);
+        let begin = analysis.delay_frames.map(|delay| (0, delay));
+        let begin = begin.or_else(|| self.begin_late(&mut analysis, most_delay));
+        let begin = begin.or_else(|| Some((0, self.find_alike(most_delay)?)));
+        let Some((mut sent, mut got)) = begin else { return analysis };
+        analysis.delay_frames = Some(got.saturating_sub(sent));
         while sent < self.sent_frames && got < self.received_frames() {
             if self.frame_agrees(sent, got) {
                 (sent, got) = (sent + 1, got + 1);
@@ -173,17 +211,19 @@ impl Comparison<'_> {
         analysis
     }
 
+    /// Whether the signal is intact from `sent` on at `got`.
+    fn goes_on(&self, sent: usize, got: usize) -> bool {
+        let frames = SYNC_FRAMES.min(self.sent_frames.saturating_sub(sent));
+        frames > 0
+            && got + frames <= self.received_frames()
+            && (0..frames).all(|n| self.frame_agrees(sent + n, got + n))
+    }
+
     /// What happened at a frame that does not agree: does the signal go on elsewhere, or is it altered from here?
     fn explain(&self, sent: usize, got: usize) -> Break {
-        let goes_on = |sent: usize, got: usize| {
-            let frames = SYNC_FRAMES.min(self.sent_frames.saturating_sub(sent));
-            frames > 0
-                && got + frames <= self.received_frames()
-                && (0..frames).all(|n| self.frame_agrees(sent + n, got + n))
-        };
-        let silent = |n: usize| self.got(got + n).iter().all(|&sample| sample == 0);
+        let goes_on = |sent, got| self.goes_on(sent, got);
         let room = self.received_frames() - got;
-        let quiet = (0..room).take_while(|&n| silent(n)).count();
+        let quiet = (0..room).take_while(|&n| self.is_silent(got + n)).count();
         for skip in 1..SEARCH_FRAMES {
             if goes_on(sent + skip, got) {
                 let kind = DamageKind::Dropped { frames: skip };
@@ -217,6 +257,9 @@ impl Comparison<'_> {
         analysis.wrong_bits |= wrong.fold(0, |bits, (a, b)| bits | (a ^ b).cast_unsigned());
         analysis.compared_frames += frames;
         let kinds = match self.order(sent, got) {
+            _ if (0..frames).all(|n| self.is_silent(got + n)) => {
+                vec![DamageKind::Silenced { frames }]
+            }
             Some(order) => swaps(&order),
             None => vec![alteration(&pairs, self.bits)],
         };

@@ -119,3 +119,45 @@ fn of_two_thousand_damages_every_one_is_named_rightly() {
         );
     }
 }
+
+/// The kinds that are found, each with its place.
+fn findings(pattern: Pattern, samples: &[i32]) -> (Option<usize>, Vec<(DamageKind, usize)>) {
+    let analysis = analyse(pattern, 2, 24, FRAMES, samples, 1000);
+    let found = analysis.findings.iter().map(|finding| (finding.kind, finding.at_frame));
+    (analysis.delay_frames, found.collect())
+}
+
+#[test]
+fn a_beginning_that_is_silent_is_named() {
+    for pattern in [Pattern::Random, Pattern::Counter, Pattern::LevelSteps] {
+        for frames in [1, 64, 256, 300] {
+            let mut samples = signal(pattern, 2, 24, 500, 100);
+            samples[1000..1000 + 2 * frames].fill(0);
+            let (delay, found) = findings(pattern, &samples);
+            let [(DamageKind::Silenced { frames: told }, 0)] = found[..] else {
+                panic!("{pattern}, {frames}: {found:?}");
+            };
+            // Zeros of the pattern's own are no damage.
+            assert!(told <= frames && told + 2 >= frames, "{pattern}: {told} of {frames}");
+            assert_eq!(delay, Some(500), "{pattern}, {frames}");
+        }
+    }
+}
+
+#[test]
+fn a_beginning_that_is_cut_off_is_named() {
+    let samples = signal(Pattern::Random, 2, 24, 0, 100);
+    let (_, found) = findings(Pattern::Random, &samples[2 * 256..]);
+    assert_eq!(found, [(DamageKind::Dropped { frames: 256 }, 0)]);
+}
+
+#[test]
+fn an_end_that_is_silent_is_called_silent() {
+    for pattern in [Pattern::Random, Pattern::WalkingOnes] {
+        let mut samples = signal(pattern, 2, 24, 500, 100);
+        let end = 1000 + 2 * (FRAMES - 264);
+        samples[end..].fill(0);
+        let (_, found) = findings(pattern, &samples);
+        assert_eq!(found, [(DamageKind::Silenced { frames: 264 }, FRAMES - 264)], "{pattern}");
+    }
+}

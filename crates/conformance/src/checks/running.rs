@@ -621,7 +621,9 @@ fn quiet_run(desk: &Desk) -> Check {
     let stage = desk.running()?;
     std::thread::sleep(desk.wait(700, 10_000));
     let told = stage.recorder.disturbances();
-    ensure(told.is_empty(), || told.join(", "), "no request in a steady run")
+    ensure(told.is_empty(), || told.join(", "), "no request in a steady run")?;
+    // A run that has ceased is quiet, too.
+    stage.await_blocks(2)
 }
 
 fn long_position(desk: &Desk) -> Check {

@@ -24,6 +24,9 @@ struct Run {
     events: Vec<Event>,
     frames: f64,
     rate_hz: f64,
+    length: Duration,
+    /// From the last block to the end.
+    silence: Duration,
 }
 
 /// A run of about `length`; nothing to be measured in simulated time.
@@ -36,12 +39,16 @@ fn measure(desk: &Desk, length: Duration) -> Check<Run> {
     // A device takes a few blocks to get going.
     stage.await_blocks(8)?;
     std::thread::sleep(length);
-    stage.stop()?;
+    let end = Instant::now();
+    // What a device that is gone answers is no matter of time.
+    stage.subject()?.stop();
     let events = stage.recorder.events().split_off(8);
+    let silence = events.last().map(|event| end.saturating_duration_since(event.at));
+    let silence = silence.unwrap_or_default();
     if events.len() < 8 {
         return unjudged(format!("{} blocks in {length:?}", events.len()));
     }
-    Ok(Run { events, frames: f64::from(stage.frames), rate_hz })
+    Ok(Run { events, frames: f64::from(stage.frames), rate_hz, length, silence })
 }
 
 impl Run {
@@ -73,6 +80,11 @@ impl Run {
 
 fn callback_rate(desk: &Desk) -> Check {
     let run = measure(desk, desk.wait(1000, 10_000))?;
+    // A busy machine keeps a driver from running for a while.
+    let most = run.length.mul_f64(0.2) + Duration::from_secs_f64(8.0 * run.period_s());
+    let (silence, length) = (run.silence.as_secs_f64(), run.length.as_secs_f64());
+    let seen = || format!("no block in the last {silence:.1} s of {length:.1} s");
+    ensure(run.silence < most, seen, "blocks to the end")?;
     let mean = run.elapsed_s() / run.blocks();
     let off = mean / run.period_s() - 1.0;
     desk.note(format!("{:.4} ms a block, {:+.2}% of nominal", mean * 1e3, off * 100.0));
