@@ -30,7 +30,7 @@ pub(crate) fn sysroot(bits: Bits) -> Result<PathBuf> {
     let output = Command::new(RUSTC).arg("--version").output().context(RUSTC)?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let version = text.split(' ').nth(1).with_context(|| format!("{RUSTC} says {text}"))?;
-    cache::entry(&format!("std{bits}-{version}-1"), |place| make(place, bits))
+    cache::entry(&format!("std{bits}-{version}-2"), |place| make(place, bits))
 }
 
 fn make(place: &Path, bits: Bits) -> Result<()> {
@@ -57,7 +57,9 @@ fn make(place: &Path, bits: Bits) -> Result<()> {
     command.current_dir(&build).args(["build", "--release", "--quiet", "--target", bits.target()]);
     command.arg("-Zbuild-std=std,panic_unwind,panic_abort,proc_macro,test");
     // Of a nightly compiler nothing is used but this one flag.
-    command.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", RUSTC).env_remove("RUSTFLAGS");
+    command.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", RUSTC);
+    // What is shipped is optimised as a whole with it.
+    command.env("RUSTFLAGS", "-Cembed-bitcode=yes");
     command.env("CARGO_TARGET_DIR", build.join("target")).stdin(Stdio::null());
     processes::well(&mut command, PATIENCE)?;
     let made = build.join("target").join(bits.target()).join("release/deps");
