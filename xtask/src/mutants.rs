@@ -15,10 +15,18 @@ const FILES: [&str; 5] = [
     "crates/engine/src/latency.rs",
     "crates/engine/src/timeline.rs",
 ];
+/// What is not tried, and why.
+const NOT_TRIED: [(&str, &str); 2] = [
+    (
+        r"AsioResult::|LockGuard::",
+        "never builds: the tool does not see that the name stands for `Result`",
+    ),
+    (r"driver_version -> i32 with 1$", "is what stands there"),
+];
 /// What has to be found.
 const LEAST_PERCENT: usize = 90;
-/// Seconds that all rules may take before a mutant counts as one that hangs.
-const TIMEOUT_S: &str = "600";
+/// Seconds that all rules may take before a mutant counts as one that hangs; without a fault they take less than one minute.
+const TIMEOUT_S: &str = "300";
 
 /// What is asked for.
 #[derive(clap::Args)]
@@ -55,16 +63,20 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         "skip",
         "--test-package",
         "barewire-door",
+        // Of that package's tests nothing else is built.
+        "--cargo-arg=--test=conform",
         "--timeout",
         TIMEOUT_S,
     ]);
     for file in FILES {
         command.args(["--file", file]);
     }
+    for (names, _why) in NOT_TRIED {
+        command.args(["--exclude-re", names]);
+    }
     if let Some(shard) = &options.shard {
         command.args(["--shard", shard, "--sharding", "round-robin"]);
     }
-    command.args(["--", "--test", "conform"]);
     let status = command.status().context("cargo-mutants")?;
     // 2 and 3: some survived, some hung. All others are failures of the tool.
     if !matches!(status.code(), Some(0 | 2 | 3)) {

@@ -57,6 +57,9 @@ pub(crate) struct Conform {
     /// A list of the rules that do not apply here, a name a line: any other that is skipped is a failure.
     #[arg(long, value_name = "FILE")]
     skips: Option<PathBuf>,
+    /// A rule that is kept with a warning is broken.
+    #[arg(long)]
+    strict: bool,
     #[arg(long, hide = true)]
     child: Option<String>,
     #[arg(long, hide = true)]
@@ -168,7 +171,7 @@ fn conclude(
             bail!("skipped, though {} does not list it: {}", file.display(), unexpected.join(", "));
         }
     }
-    Ok(ExitCode::from(report::exit_status(outcomes)))
+    Ok(ExitCode::from(report::exit_status(outcomes, options.strict)))
 }
 
 /// Rules that were skipped and are not in the list of those that do not apply.

@@ -40,8 +40,8 @@ cases! {
         "Hosts pass over entries without a file, or show them and fail when they are chosen."
         "The interface's list of drivers; JUCE, NAudio, Kodi."
     RegisteredName "registered-name" Loading Should [Registration]
-        "The registered name has at most 31 characters, and the description is the name."
-        "Lists cut names to 32 bytes; NAudio shows the name, others the description."
+        "The registered name has at most 31 characters, and is what the description and getDriverName say."
+        "Lists cut names to 32 bytes; NAudio shows the name, others the description or what the driver says."
         "The interface's list of drivers; NAudio."
     Instantiation "instantiation" Loading Must []
         "Loading the file and asking its factory gives an object."
@@ -80,9 +80,13 @@ cases! {
         "Hosts read it whatever happened."
         "The interface; JUCE reads it always."
     VersionIsStable "version-is-stable" Init Should [Instantiation]
-        "getDriverVersion answers the same before and after init."
+        "getDriverVersion answers the same number above 0 before and after init."
         "Hosts store it with their settings."
         "Inferred from hosts that compare it."
+    InstanceName "instance-name" Init Should [NameBeforeInit]
+        "A driver that lets itself be told its entry's name says so to a question without a name, takes its own name at any time, refuses names of no entry, and then answers to the name that it took."
+        "A file that is registered several times learns only so which of its entries it is."
+        "cwASIO's selector SetInstanceName."
     InitAnswersABoolean "init-answers-a-boolean" Init Must [Instantiation]
         "init answers 1 or 0, nothing else."
         "NAudio, Kodi and others compare with 1; a negative code counts as success elsewhere."
@@ -200,7 +204,7 @@ cases! {
         "JUCE and NAudio ask early."
         "FlexASIO issue 122; JUCE."
     UnknownSelectors "unknown-selectors" Queries Must [Init]
-        "future refuses selectors that nobody defined with InvalidParameter or NotPresent, with and without an argument."
+        "future refuses selectors that nobody defined with InvalidParameter (NotPresent is borne), with and without an argument."
         "A 0 or SUCCESS means that the driver can do it."
         "The interface."
     YesOfFuture "yes-of-future" Queries Must [Init]
@@ -260,9 +264,13 @@ cases! {
         "Jamulus holds a lock meanwhile; Kodi answers 0 to everything, rs_asio speaks version 1."
         "Jamulus issue 3869; Kodi; rs_asio."
     Latencies "latencies" Buffers Must [CreateBuffers]
-        "getLatencies with buffers tells at least one block for each direction that has channels, and GetInternalBufferSamples no more than that."
-        "Recordings are put in place by it."
+        "getLatencies with buffers tells at least a block for inputs, and as much for the outputs of a host that does not call outputReady, else more than nothing; GetInternalBufferSamples tells no more than what is beyond a block."
+        "Recordings are put in place by it. Who does not call outputReady may write until the next block; who does may be heard sooner than a block, where the device's own buffers are smaller."
         "The interface; ASIOUtil's page on buffers."
+    LatenciesHold "latencies-hold" Buffers Should [Latencies]
+        "What getLatencies tells once there are buffers is what it tells while blocks come, to a host that calls outputReady and to one that does not, or LatenciesChanged is sent."
+        "Most hosts ask once, between createBuffers and start."
+        "JUCE; PortAudio; RtAudio."
     PositionAtRest "position-at-rest" Buffers Should [CreateBuffers]
         "getSamplePosition answers SPNotAdvancing or NotPresent while nothing runs."
         "A host that takes 0 for a position waits for ever."
@@ -311,6 +319,14 @@ cases! {
         "Time info says that position and time are valid, has zeros where it is reserved, the rate in force, and no time code unless asked for."
         "Hosts believe the flags."
         "The interface."
+    CanTimeInfo "can-time-info" Running Should [TimeInfoAsNegotiated]
+        "future(CanTimeInfo) says yes exactly if blocks come through bufferSwitchTimeInfo for a host that wants them so."
+        "Hosts decide by the answer which function they prepare."
+        "The interface."
+    RateChangedFlag "rate-changed-flag" Running Should [TimeInfoAsNegotiated]
+        "Time info of a steady run never says that rate or clock have changed; a change of rate while running is said there, by sampleRateDidChange, or by a request to reset."
+        "Hosts measure anew, or open the driver anew, when they are told of a change."
+        "The interface's flags of time info."
     PositionSteps "position-steps" Running Must [TimeInfoAsNegotiated]
         "The position begins at 0 (one block is borne) and grows by whole blocks, one for each that is not lost."
         "Sequencers place events by it."
@@ -323,6 +339,18 @@ cases! {
         "The time of each block is later than that of the one before."
         "Hosts divide by differences."
         "The interface."
+    TimeSteps "time-steps" Running Should [TimeIsMonotone PositionSteps]
+        "From block to block the time grows by what a block takes: all but a twentieth of the steps are off by less than a quarter of that, or 2 ms."
+        "Hosts interpolate between the times to place events within a block."
+        "Inferred from hosts that place MIDI by the time of a block."
+    PositionKeepsTime "position-keeps-time" Running Should [TimeIsMonotone PositionSteps]
+        "Position and time of a run agree: at the rate told they never get further apart than a block and 20 ms, also where frames were lost."
+        "A position that leaves lost frames out puts everything behind them too early."
+        "The interface; a driver that loses count when the host was late."
+    LossesAreTold "losses-are-told" Running Should [PositionSteps]
+        "Where the position leaves blocks out a host that asked CanReportOverload is told of an overload, or asked to resynchronise."
+        "Users look for clicks that nobody has told them of."
+        "The interface, version 2.3: Overload."
     TimeBase "time-base" Running Should [TimeInfoAsNegotiated]
         "The time of a block is that of the system's clock at its callback, within 20 ms."
         "MIDI is placed against it."
@@ -371,14 +399,46 @@ cases! {
         "stop within a callback returns, and no further block follows."
         "Players stop at the end of their file, there."
         "NAudio issues 259 and 366; RtAudio."
+    StopOnBothSides "stop-on-both-sides" Running Should [StopWithinCallback]
+        "stop within a callback and stop on another thread at the same moment both return within a second."
+        "The user presses stop where the file ends."
+        "Inferred from hosts that stop within their callback."
+    RestartAfterStopWithin "restart-after-stop-within" Running Should [StopWithinCallback]
+        "After a stop within a callback start begins anew, with half 0 and position 0."
+        "Players begin the next file."
+        "NAudio; players that stop where their file ends."
+    DisposeWithinCallback "dispose-within-callback" Running Should [StopWithinCallback]
+        "disposeBuffers within a callback returns, no further block follows, and buffers can be made anew."
+        "Some hosts tear down where they notice that they are done."
+        "Inferred from hosts that stop within their callback."
+    ReleaseWithinCallback "release-within-callback" Running Should [StopWithinCallback UnloadAfterRelease]
+        "The last Release within a callback returns, no further block follows, and no thread of the driver is left three seconds later."
+        "The last owner of a driver may be the callback itself."
+        "Inferred from hosts that count references."
+    StartWhileCallbackBlocked "start-while-callback-blocked" Running Should [StopWhileCallbackBlocked]
+        "start while a callback of the last run has not returned yet is refused, or blocks come once it has; afterwards start works."
+        "An OK after which nothing comes looks like a hang."
+        "Inferred from hosts that try again."
+    BlockedCallbackLeavesNothing "blocked-callback-leaves-nothing" Running Should [StopWhileCallbackBlocked UnloadAfterRelease]
+        "If stop and Release were called while a callback stood still, no thread of the driver is left three seconds after it has returned."
+        "Hosts open and close drivers all day."
+        "Inferred."
     StopWithoutOutputReady "stop-without-output-ready" Running Must [SilenceAfterStop]
         "stop returns although the host has not called outputReady for its last block."
         "Max stops so."
+        "FlexASIO issue 235."
+    StopWhileAwaited "stop-while-awaited" Running Should [StopWithoutOutputReady]
+        "stop does not wait for an outputReady that another thread owes: it returns within half a second."
+        "The thread that would call it may be the one that stops."
         "FlexASIO issue 235."
     StopTwice "stop-twice" Running Should [Start]
         "A second stop, and one without a start, answer OK or InvalidMode and do no harm."
         "Roon's and Kodi's ends do it always."
         "Roon; Kodi."
+    FailedStart "failed-start" Running Should [CreateBuffers]
+        "A start that fails answers an error with a text, calls for no block, and may be tried again with the same buffers."
+        "Devices are pulled out between createBuffers and start; Roon tries again after two seconds."
+        "Roon's sample host."
     Restart "restart" Running Must [HalvesAlternate SilenceAfterStop]
         "start after stop begins anew with half 0 and position 0, many times, without new buffers."
         "Transport buttons do it."
@@ -455,6 +515,26 @@ cases! {
         "The way round takes the same at each start."
         "A host measures it once."
         "PortAudio issue 523."
+    PathAfterRestart "path-after-restart" Path Should [PathConstant Restart]
+        "After stop and a second start with the same buffers the path keeps order, and the way round takes the same."
+        "Transport buttons do it."
+        "Inferred from the rules for restart and path."
+    OutputReadySaves "output-ready-saves" Path Should [PathLatency]
+        "If outputReady answers OK, a host that calls it within each block is heard sooner than one that never calls it."
+        "It is what the call is for; hosts that make the effort get nothing otherwise."
+        "The interface's description of outputReady."
+    PathLaterWrites "path-later-writes" Path Should [PathOrder PathBegins]
+        "A host that writes its outputs on a thread of its own, after its callback and before the next block, without outputReady, is heard whole and in order."
+        "The half of a block is the host's until the next block; who reads it at the callback's return plays what was there before."
+        "The interface; OpenMPT works so where directProcess is 0."
+    PathLaterAnswers "path-later-answers" Path Should [PathLaterWrites OutputReadySaves]
+        "The same host is heard whole, in order and at the latency told if it calls outputReady when it is done, always or for every second block, and it is heard sooner for it."
+        "Hosts with several processors make a block on another thread and call from there."
+        "FlexASIO issues 180 and 261."
+    OutputReadyCeases "output-ready-ceases" Path Should [PathLaterAnswers]
+        "A host that has called outputReady from another thread and then only writes within its callback is heard again within 16 blocks."
+        "Hosts change their way of working with their settings, while they play."
+        "FlexASIO issue 261."
     PathSizes "path-sizes" Path Should [PathOrder]
         "At the least, preferred and greatest block size and at another rate the path keeps order and bits."
         "The project decides."
@@ -467,6 +547,10 @@ cases! {
         "CanDoIoFormat and SetIoFormat agree about one-bit samples, and write no more than their structure; a refusal leaves −1."
         "Players ask one and use the other."
         "The interface; LUXMAN's driver in Roon's host."
+    IoFormatPcm "io-format-pcm" Dsd Should [Init]
+        "A driver that knows the questions about formats can do PCM, takes it, and says at first that it is in force."
+        "Players go back to PCM before they leave."
+        "The interface; Omega player."
     IoFormatWithBuffers "io-format-with-buffers" Dsd Should [CreateBuffers]
         "SetIoFormat while there are buffers is refused."
         "What is in use must not change."

@@ -1,6 +1,7 @@
 //! What each case does. One function for each, called by [`check`]; what they share is in `desk`.
 
 mod buffers;
+mod clock;
 mod dsd;
 mod footprint;
 mod hosts;
@@ -12,6 +13,7 @@ mod rates;
 mod running;
 mod stopping;
 mod timing;
+mod within;
 
 pub(crate) use init::is_a_code;
 
@@ -51,6 +53,19 @@ pub(crate) fn check(case: Case, desk: &Desk) -> Check {
         | Case::CallbacksAreCopied
         | Case::ResetIsIgnored
         | Case::ResetWithin => stopping::body(case),
+        Case::CanTimeInfo
+        | Case::RateChangedFlag
+        | Case::TimeSteps
+        | Case::PositionKeepsTime
+        | Case::LossesAreTold => clock::body(case),
+        Case::StopOnBothSides
+        | Case::RestartAfterStopWithin
+        | Case::DisposeWithinCallback
+        | Case::ReleaseWithinCallback
+        | Case::StartWhileCallbackBlocked
+        | Case::BlockedCallbackLeavesNothing
+        | Case::StopWhileAwaited
+        | Case::FailedStart => within::body(case),
         other => match other.about().group {
             crate::Group::Loading | crate::Group::Init => init::body(other),
             crate::Group::Queries => queries::body(other),

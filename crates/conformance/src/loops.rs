@@ -7,8 +7,50 @@ use barewire_rt::{Area, AreaMut};
 use barewire_types::SampleFormat;
 use barewire_verify::{Analysis, Pattern, analyse};
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
+
+/// When a host has written its outputs, and how the driver hears of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writes {
+    /// Within its callback, without a word.
+    Within,
+    /// Within its callback, and calls outputReady there.
+    WithinAndSays,
+    /// On a thread of its own once the callback has returned, without a word: it has time until the next block.
+    Later,
+    /// As that, and calls outputReady then.
+    LaterAndSays,
+    /// As that for every second block, the first one included, and as [`WithinAndSays`](Self::WithinAndSays) for the others.
+    LaterAndWithin,
+    /// As [`LaterAndSays`](Self::LaterAndSays) for some blocks, then as [`Within`](Self::Within).
+    LaterThenWithin,
+}
+
+/// Blocks that a host of the last kind answers from its own thread.
+const ANSWERED: u64 = 8;
+
+impl Writes {
+    fn says(self, block: u64) -> bool {
+        match self {
+            Self::Within | Self::Later => false,
+            Self::WithinAndSays | Self::LaterAndSays | Self::LaterAndWithin => true,
+            Self::LaterThenWithin => block < ANSWERED,
+        }
+    }
+
+    fn is_later(self, block: u64) -> bool {
+        match self {
+            Self::Within | Self::WithinAndSays => false,
+            Self::Later | Self::LaterAndSays => true,
+            Self::LaterAndWithin => block.is_multiple_of(2),
+            Self::LaterThenWithin => block < ANSWERED,
+        }
+    }
+}
 
 /// What is sent, and how.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +60,10 @@ pub(crate) struct Send {
     pub(crate) frames: usize,
     /// The block size; the preferred one if none.
     pub(crate) block: Option<i32>,
-    /// outputReady is called in each block.
-    pub(crate) output_ready: bool,
+    /// When outputs are written.
+    pub(crate) writes: Writes,
+    /// Blocks of silence before the pattern.
+    pub(crate) lead_blocks: usize,
     /// Behind the pattern the host leaves its outputs as they are, instead of writing silence.
     pub(crate) leaves_unwritten: bool,
     /// The pattern begins in the very first block, not in the second.
@@ -33,7 +77,8 @@ impl Default for Send {
             bits: 16,
             frames: 3000,
             block: None,
-            output_ready: false,
+            writes: Writes::Within,
+            lead_blocks: 0,
             leaves_unwritten: false,
             at_once: false,
         }
@@ -54,6 +99,8 @@ const ALIKE: f64 = 0.6;
 const SYNC: usize = 48;
 /// What a way round may take, besides a few blocks.
 const MOST_DELAY: usize = 12_000;
+/// How often the host's thread looks whether the run is over.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What came back.
 #[derive(Debug)]
@@ -62,8 +109,10 @@ pub(crate) struct Round {
     pub(crate) frames: usize,
     pub(crate) block_frames: i32,
     pub(crate) format: SampleFormat,
-    /// Both latencies, as told while running.
+    /// Both latencies, as told at the end of the run.
     pub(crate) told_frames: i64,
+    /// The host was too late for a block, or the device for it: what came back says nothing of the driver.
+    pub(crate) is_void: bool,
     sent: Send,
     received: Vec<i32>,
 }
@@ -81,6 +130,8 @@ struct Exchange {
     words: Vec<u8>,
     block: usize,
     at: usize,
+    /// Frames of silence before the pattern.
+    lead: usize,
     send: Send,
     heard: Arc<Mutex<Vec<i32>>>,
     wanted: usize,
@@ -93,10 +144,17 @@ fn one_channel(from: SampleFormat, to: SampleFormat) -> Check<Copier> {
 }
 
 impl Exchange {
+    /// Silence in all outputs.
+    fn wipe(&mut self, half: usize) {
+        self.plane.fill(0);
+        for output in &self.outputs {
+            output[half].write(&self.plane);
+        }
+    }
+
     fn block(&mut self, half: usize) {
         if std::mem::take(&mut self.is_early) {
-            self.plane.fill(0);
-            self.outputs.iter().for_each(|halves| halves[half].write(&self.plane));
+            self.wipe(half);
             return;
         }
         let bytes = self.plane.len();
@@ -104,15 +162,14 @@ impl Exchange {
         let channels = self.outputs.len();
         for channel in 0..channels {
             for n in 0..self.block {
-                let frame = self.at + n;
-                let sample = if frame < self.send.frames {
-                    self.send.pattern.sample(frame as u64, channel, self.send.bits)
-                } else {
-                    0
+                let frame = (self.at + n).checked_sub(self.lead);
+                let sample = match frame.filter(|frame| *frame < self.send.frames) {
+                    Some(frame) => self.send.pattern.sample(frame as u64, channel, self.send.bits),
+                    None => 0,
                 };
                 self.words[n * 4..n * 4 + 4].copy_from_slice(&sample.to_le_bytes());
             }
-            let leave = self.send.leaves_unwritten && self.at >= self.send.frames;
+            let leave = self.send.leaves_unwritten && self.at >= self.lead + self.send.frames;
             if !leave {
                 let to = AreaMut::from_slice(&mut self.plane, 1, bytes / self.block);
                 self.into.run(Area::from_slice(&self.words, 1, 4), to);
@@ -126,11 +183,95 @@ impl Exchange {
             }
         }
         self.at += self.block;
+        if self.at <= self.lead {
+            return;
+        }
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         if heard.len() < self.wanted {
             heard.extend(frames);
         }
     }
+}
+
+/// Who fills the outputs: the callback itself, or a thread of the host's.
+struct Worker {
+    thread: Option<JoinHandle<()>>,
+    is_over: Arc<AtomicBool>,
+    was_late: Arc<AtomicBool>,
+}
+
+impl Worker {
+    /// Has `exchange` done in each block of `stage`.
+    fn begin(stage: &Stage<'_>, exchange: Exchange, writes: Writes) -> Check<Self> {
+        let subject = stage.subject()?.clone();
+        if writes.says(0) {
+            // Hosts ask first whether it is there.
+            subject.output_ready();
+        }
+        let (is_over, was_late) =
+            (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let exchange = Arc::new(Mutex::new(exchange));
+        let (tell, told) = channel::<(u64, usize)>();
+        let thread = writes.is_later(0).then(|| {
+            let recorder = stage.recorder.clone();
+            let (subject, exchange) = (subject.clone(), exchange.clone());
+            let (is_over, was_late) = (is_over.clone(), was_late.clone());
+            std::thread::spawn(move || {
+                while !is_over.load(Ordering::SeqCst) {
+                    let Ok((number, half)) = told.recv_timeout(LOOK) else { continue };
+                    while recorder.done() <= number && !is_over.load(Ordering::SeqCst) {
+                        std::thread::yield_now();
+                    }
+                    exchange.lock().unwrap_or_else(PoisonError::into_inner).block(half);
+                    if recorder.blocks() > number + 1 {
+                        was_late.store(true, Ordering::SeqCst);
+                    }
+                    if writes.says(number) {
+                        subject.output_ready();
+                    }
+                }
+            })
+        });
+        stage.recorder.on_block(move |number, seen| {
+            let half = usize::from(seen.half != 0);
+            if writes.is_later(number) {
+                // Who reads before the thread has written finds nothing, instead of a block of before.
+                exchange.lock().unwrap_or_else(PoisonError::into_inner).wipe(half);
+                // The thread may have ended.
+                let _ = tell.send((number, half));
+                return;
+            }
+            exchange.lock().unwrap_or_else(PoisonError::into_inner).block(half);
+            if writes.says(number) {
+                subject.output_ready();
+            }
+        });
+        Ok(Self { thread, is_over, was_late })
+    }
+
+    /// Ends the host's thread; whether it was ever too late.
+    fn end(self) -> bool {
+        self.was_late.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            // A panic of its own is the case's end already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Whether blocks were lost in the run.
+fn has_jumped(stage: &Stage<'_>) -> bool {
+    let frames = u64::try_from(stage.frames).unwrap_or(0);
+    let events = stage.recorder.events();
+    let positions: Vec<u64> =
+        events.iter().filter_map(|event| Some(event.seen.time?.position_frames)).collect();
+    positions.windows(2).any(|pair| pair[1].wrapping_sub(pair[0]) != frames)
 }
 
 impl Round {
@@ -154,7 +295,7 @@ impl Round {
         let tail = MOST_DELAY + 4 * block;
         let wanted = (send.frames + tail) * channels;
         let heard = Arc::new(Mutex::new(Vec::with_capacity(wanted + block * channels)));
-        let mut exchange = Exchange {
+        let exchange = Exchange {
             inputs,
             outputs,
             into: one_channel(SampleFormat::INT32, format)?,
@@ -163,24 +304,14 @@ impl Round {
             words: vec![0; block * 4],
             block,
             at: 0,
+            lead: send.lead_blocks * block,
             send,
             heard: heard.clone(),
             wanted,
             is_early: !send.at_once,
         };
-        let subject = stage.subject()?.clone();
-        if send.output_ready {
-            subject.output_ready();
-        }
-        stage.recorder.on_block(move |_, seen| {
-            exchange.block(usize::from(seen.half != 0));
-            if send.output_ready {
-                subject.output_ready();
-            }
-        });
+        let worker = Worker::begin(&stage, exchange, send.writes)?;
         stage.start()?;
-        stage.await_blocks(2)?;
-        let (input, output) = stage.ask(Rig::latencies)?;
         let length = || heard.lock().unwrap_or_else(PoisonError::into_inner).len();
         // As long as blocks come it is worth waiting.
         while length() < wanted {
@@ -189,7 +320,9 @@ impl Round {
                 return unjudged("blocks have ceased");
             }
         }
+        let (input, output) = stage.ask(Rig::latencies)?;
         stage.stop()?;
+        let is_void = worker.end() || has_jumped(&stage);
         let received = std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner));
         let block_frames = stage.frames;
         let told_frames = i64::from(input) + i64::from(output);
@@ -199,6 +332,7 @@ impl Round {
             block_frames,
             format,
             told_frames,
+            is_void,
             sent: send,
             received,
         })

@@ -14,14 +14,16 @@ pub fn counts(outcomes: &[Outcome]) -> BTreeMap<&'static str, usize> {
     counts
 }
 
-/// 0: no rule is broken; 1: a "must" is; 2: a "should" is. What could not be judged counts as broken.
-pub fn exit_status(outcomes: &[Outcome]) -> u8 {
+/// 0: no rule is broken; 1: a "must" is; 2: a "should" is. What could not be judged counts as broken, and what was kept with a
+/// warning does if `is_strict`.
+pub fn exit_status(outcomes: &[Outcome], is_strict: bool) -> u8 {
+    let is_broken = |status: &Status| match status {
+        Status::NotJudged { .. } => true,
+        Status::Warned { .. } => is_strict,
+        other => other.is_failure(),
+    };
     let broken = |level: Level| {
-        outcomes.iter().any(|outcome| {
-            let bad =
-                outcome.status.is_failure() || matches!(outcome.status, Status::NotJudged { .. });
-            outcome.level == level && bad
-        })
+        outcomes.iter().any(|outcome| outcome.level == level && is_broken(&outcome.status))
     };
     if broken(Level::Must) {
         1
@@ -143,10 +145,16 @@ mod tests {
         let must = outcome(Case::Channels, failed());
         let open = outcome(Case::Start, Status::NotJudged { because: String::new() });
         let hint = outcome(Case::CallbacksAreCopied, failed());
-        assert_eq!(exit_status(&[good.clone(), hint]), 0);
-        assert_eq!(exit_status(&[good.clone(), should.clone()]), 2);
-        assert_eq!(exit_status(&[good.clone(), should, must]), 1);
-        assert_eq!(exit_status(&[good, open]), 1);
+        assert_eq!(exit_status(&[good.clone(), hint], false), 0);
+        assert_eq!(exit_status(&[good.clone(), should.clone()], false), 2);
+        assert_eq!(exit_status(&[good.clone(), should, must], false), 1);
+        assert_eq!(exit_status(&[good.clone(), open], false), 1);
+        let odd = outcome(Case::Channels, Status::Warned { warnings: vec!["odd".into()] });
+        let of_no_weight =
+            outcome(Case::CallbacksAreCopied, Status::Warned { warnings: vec!["odd".into()] });
+        assert_eq!(exit_status(&[good.clone(), odd.clone()], false), 0);
+        assert_eq!(exit_status(&[good.clone(), odd], true), 1);
+        assert_eq!(exit_status(&[good, of_no_weight], true), 0);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::threads::{self, own_role};
 use barewire_abi::constants::future;
 use barewire_abi::{
     AsioDriver, AsioError, AsioResult, BufferRequest, BufferSize, ChannelInfo, ClockSource, Code,
-    FutureCall, Halves, HostCallbacks, IoFormat, SamplePosition,
+    FutureCall, Halves, HostCallbacks, InternalBuffers, IoFormat, SamplePosition,
 };
 use barewire_device::Backend;
 use barewire_engine::{Conduct, OutputMode, Telemetry, latency};
@@ -79,6 +79,10 @@ struct Core {
     answers: Seqlock<ANSWERS>,
     reports_overload: Arc<AtomicBool>,
     is_running: AtomicBool,
+    /// Outputs are played at once whatever the host tells.
+    is_always_direct: AtomicBool,
+    /// Outputs are played a block later whatever the host tells: it need not tell.
+    ignores_output_ready: AtomicBool,
     /// disposeBuffers came on a thread of ours, which cannot wait for itself.
     dispose_later: AtomicBool,
 }
@@ -126,6 +130,8 @@ impl Driver {
             answers: Seqlock::new(),
             reports_overload: Arc::default(),
             is_running: AtomicBool::new(false),
+            is_always_direct: AtomicBool::new(false),
+            ignores_output_ready: AtomicBool::new(false),
             dispose_later: AtomicBool::new(false),
             options,
         };
@@ -188,7 +194,7 @@ impl Core {
                 // Before a device is open: what one with periods as long as blocks has.
                 None => barewire_types::Latency {
                     input_frames: frames,
-                    output_frames: frames * if is_direct { 1 } else { 2 },
+                    output_frames: if is_direct { frames } else { frames.saturating_mul(2) },
                 },
             };
             let with = |frames: u32, offset: i32| {
@@ -211,16 +217,13 @@ impl Core {
         if answers.is_initialized { Ok(answers) } else { Err(not_initialized()) }
     }
 
-    /// Whether outputs go directly, as far as it has shown; before that, whether the host has ever called outputReady.
+    /// Whether outputs go directly, as far as it has shown; before that, whether they always do, or the host has ever called
+    /// outputReady.
     fn is_direct(&self) -> bool {
-        match self.config.try_lock().map(|config| config.output_mode) {
-            Some(OutputMode::Direct) => return true,
-            Some(OutputMode::Queued) => return false,
-            _ => {}
-        }
         let shown =
             self.is_running.load(Ordering::Acquire).then(|| self.telemetry.snapshot().is_direct);
-        shown.flatten().unwrap_or_else(|| self.latch.is_used())
+        let is_always = self.is_always_direct.load(Ordering::Relaxed);
+        shown.flatten().unwrap_or_else(|| is_always || self.latch.is_used())
     }
 
     fn rate(&self) -> Option<RateHz> {
@@ -228,22 +231,9 @@ impl Core {
     }
 
     fn check_rate(&self, rate_hz: f64) -> AsioResult<RateHz> {
-        /// What the interface has room for, the zero at the end included.
-        const MOST_BYTES: usize = 124;
         self.initialized()?;
         let rates = self.known.rates.lock().clone();
-        let rate = RateHz::from_f64(rate_hz).filter(|&rate| rates.device_rate(rate).is_some());
-        rate.ok_or_else(|| {
-            let list: Vec<String> =
-                rates.device.iter().map(|rate| rate.get().to_string()).collect();
-            let list = list.join(", ");
-            let mut text = format!("the device does not run at {rate_hz} Hz, but at {list}");
-            let remedy = "; driver.rate_policy = \"convert\" resamples";
-            if !rates.converts && text.len() + remedy.len() < MOST_BYTES {
-                text += remedy;
-            }
-            AsioError::new(Code::NO_CLOCK, text)
-        })
+        rates.check(rate_hz).map_err(|text| AsioError::new(Code::NO_CLOCK, text))
     }
 
     fn init(&self) -> AsioResult<()> {
@@ -260,6 +250,9 @@ impl Core {
         let rate = offer.rates.initial(offer.device.id.as_str(), config.rate);
         self.known.rate_hz.store(rate.map_or(0, RateHz::get), Ordering::Release);
         *self.known.rates.lock() = Arc::new(offer.rates.clone());
+        let is = |mode: OutputMode| config.output_mode == mode;
+        self.is_always_direct.store(is(OutputMode::Direct), Ordering::Relaxed);
+        self.ignores_output_ready.store(is(OutputMode::Queued), Ordering::Relaxed);
         *self.config.lock() = config;
         let version = env!("CARGO_PKG_VERSION");
         let text = format!("{NAME} {version} serves {}: {}", offer.device.name, offer.reason);
@@ -267,14 +260,6 @@ impl Core {
         *state = State::Initialized(Arc::new(offer));
         self.publish(&state);
         Ok(())
-    }
-
-    /// What is wrong with the place of status and log, if anything is.
-    fn open_diary(&self, config: &Config) -> Option<String> {
-        let place = config.diary.as_ref()?;
-        let (diary, problem) = Diary::new(place, self.number);
-        *self.diary.lock() = Some(diary);
-        problem
     }
 
     fn start(self: &Arc<Self>) -> AsioResult<()> {
@@ -348,18 +333,14 @@ impl Core {
                 return (state, Err(error));
             }
         };
-        let started = parcel.started(self.system().join_deadline_ns(START_NS));
+        let has_started = parcel.has_started(self.system().join_deadline_ns(START_NS));
         let mut state = State::Running(Running { setup, thread, parcel });
-        if started == Some(true) {
+        if has_started {
             self.say(LogLevel::Info, self.summary(&state));
             return (state, Ok(()));
         }
         self.stop_running(&mut state);
-        let text = if started.is_none() {
-            "the device did not start in time; unplug it and plug it in again"
-        } else {
-            "the device did not start; unplug it and plug it in again, or choose another"
-        };
+        let text = "the device did not start; unplug it and plug it in again, or choose another";
         (state, Err(AsioError::new(Code::HW_MALFUNCTION, text)))
     }
 
@@ -536,7 +517,6 @@ impl Core {
     }
 
     fn future(&self, call: FutureCall<'_>) -> AsioResult<()> {
-        let no = || AsioError::new(Code::NOT_PRESENT, "");
         match call {
             FutureCall::Can(future::CAN_TIME_INFO) => Ok(()),
             FutureCall::CanReportOverload => {
@@ -554,24 +534,22 @@ impl Core {
                 }
                 Ok(())
             }
-            FutureCall::SetIoFormat(_) | FutureCall::CanDoIoFormat(_) => {
-                Err(AsioError::new(Code::INVALID_PARAMETER, "only PCM can be played"))
-            }
-            FutureCall::GetInternalBuffers(buffers) => {
-                // What the latencies contain beyond a block in each direction.
-                let (answers, state) = (self.initialized()?, self.state()?);
-                let frames = state.setup().map_or(0, |own| i32::try_from(own.frames).unwrap_or(0));
-                if frames > 0 {
-                    buffers.input_frames = (answers.input_frames - frames).max(0);
-                    buffers.output_frames = (answers.output_direct_frames - frames).max(0);
-                }
-                Ok(())
-            }
+            FutureCall::GetInternalBuffers(buffers) => self.internal_buffers(buffers),
             FutureCall::SetInstanceName(None) => Ok(()),
             FutureCall::SetInstanceName(Some(name)) => self.choose_instance(&name),
             FutureCall::Unknown(_) => Err(AsioError::new(Code::INVALID_PARAMETER, "")),
-            _ => Err(no()),
+            _ => Err(AsioError::new(Code::NOT_PRESENT, "")),
         }
+    }
+
+    /// What the latencies contain beyond a block in each direction; nothing as long as there are no buffers.
+    fn internal_buffers(&self, buffers: &mut InternalBuffers) -> AsioResult<()> {
+        let (answers, state) = (self.initialized()?, self.state()?);
+        let Some(setup) = state.setup() else { return Ok(()) };
+        let frames = i32::try_from(setup.frames).unwrap_or(i32::MAX);
+        buffers.input_frames = (answers.input_frames - frames).max(0);
+        buffers.output_frames = (answers.output_direct_frames - frames).max(0);
+        Ok(())
     }
 }
 
@@ -716,6 +694,9 @@ impl AsioDriver for Driver {
     }
 
     fn output_ready(&self) -> AsioResult<()> {
+        if self.core.ignores_output_ready.load(Ordering::Relaxed) {
+            return Err(AsioError::new(Code::NOT_PRESENT, ""));
+        }
         self.core.latch.set();
         Ok(())
     }

@@ -9,8 +9,8 @@ use barewire_types::{Half, Ns};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-/// Lates in a row after which a host that answers from another thread is not waited for any more.
-const PATIENCE: u32 = 3;
+/// Late blocks in a row after which a host that answers from another thread is not waited for any more.
+pub(crate) const PATIENCE: u32 = 3;
 
 /// What `outputReady` leaves behind: a latch, no lock, from any thread at any time.
 #[derive(Debug)]
@@ -74,12 +74,25 @@ pub(crate) struct HostClient {
     pub(crate) before: u32,
     /// The host answers from a thread of its own, after its callback has returned.
     pub(crate) answers_later: bool,
-    pub(crate) lates: u32,
+    /// How many late blocks more it is waited for.
+    pub(crate) patience: u32,
 }
 
 impl HostClient {
     fn called(&self) -> bool {
         self.latch.calls.load(Ordering::Acquire) != self.before
+    }
+
+    /// A host that has never called outputReady is not waited for, whatever is set: every block of its would be late.
+    fn is_awaited(&self) -> bool {
+        let promises = self.answers_later || self.waits_always && self.latch.is_used();
+        promises && self.patience > 0
+    }
+
+    fn answered(&mut self) -> Output {
+        self.patience = PATIENCE;
+        self.before = self.latch.calls.load(Ordering::Acquire);
+        Output::This
     }
 
     fn await_latch(&self, until: Ns) -> bool {
@@ -110,7 +123,7 @@ impl Client for HostClient {
         if calls != self.before && !self.answers_later && time.position_frames > 0 {
             // Called between two blocks, when the former had returned: this host answers from a thread of its own.
             self.answers_later = true;
-            self.lates = 0;
+            self.patience = PATIENCE;
         }
         self.before = calls;
         if self.wants_time {
@@ -135,20 +148,15 @@ impl Client for HostClient {
 
     fn finish(&mut self, commit_by_ns: Ns) -> Output {
         if self.called() {
-            self.lates = 0;
-            self.before = self.latch.calls.load(Ordering::Acquire);
-            return Output::This;
+            return self.answered();
         }
-        let waits = self.waits_always || (self.answers_later && self.lates < PATIENCE);
-        if !waits || self.run.stop.load(Ordering::Acquire) {
+        if !self.is_awaited() || self.run.stop.load(Ordering::Acquire) {
             return Output::Previous;
         }
         if self.await_latch(commit_by_ns) {
-            self.lates = 0;
-            self.before = self.latch.calls.load(Ordering::Acquire);
-            return Output::This;
+            return self.answered();
         }
-        self.lates += 1;
+        self.patience -= 1;
         Output::Late
     }
 }
@@ -207,7 +215,7 @@ mod tests {
             rate: Arc::new(AtomicU32::new(48_000)),
             before: 0,
             answers_later: false,
-            lates: 0,
+            patience: PATIENCE,
         }
     }
 
@@ -228,6 +236,31 @@ mod tests {
         client.begin(Half::Zero, &at(0));
         assert_eq!(client.finish(0), Output::Previous);
         assert!(!client.answers_later);
+    }
+
+    /// Else "direct" would be silence for every host that does not know the call.
+    #[test]
+    fn a_host_that_never_calls_is_not_waited_for_even_if_direct_is_set() {
+        let mut client = HostClient { waits_always: true, ..client() };
+        for n in 0..10_u64 {
+            client.begin(if n % 2 == 0 { Half::Zero } else { Half::One }, &at(n * 16));
+            assert_eq!(client.finish(0), Output::Previous);
+        }
+    }
+
+    #[test]
+    fn a_host_that_has_ceased_to_call_is_late_a_few_times_and_then_not_waited_for() {
+        let mut client = HostClient { waits_always: true, ..client() };
+        client.latch.set();
+        client.begin(Half::Zero, &at(0));
+        let outputs: Vec<Output> = (1..6)
+            .map(|n| {
+                client.begin(Half::One, &at(n * 16));
+                client.finish(0)
+            })
+            .collect();
+        use Output::{Late, Previous};
+        assert_eq!(outputs, [Late, Late, Late, Previous, Previous]);
     }
 
     #[test]

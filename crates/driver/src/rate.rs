@@ -40,6 +40,26 @@ impl Rates {
         whole.or_else(|| higher.next()).or_else(|| self.device.iter().rfind(near)).copied()
     }
 
+    /// The rate that a host asks for, if it can have it.
+    ///
+    /// # Errors
+    /// The sentence for the host.
+    pub(crate) fn check(&self, rate_hz: f64) -> Result<RateHz, String> {
+        /// What the interface has room for, the zero at the end included.
+        const MOST_BYTES: usize = 124;
+        let rate = RateHz::from_f64(rate_hz).filter(|&rate| self.device_rate(rate).is_some());
+        rate.ok_or_else(|| {
+            let list: Vec<String> = self.device.iter().map(|rate| rate.get().to_string()).collect();
+            let list = list.join(", ");
+            let mut text = format!("the device does not run at {rate_hz} Hz, but at {list}");
+            let remedy = "; driver.rate_policy = \"convert\" resamples";
+            if !self.converts && text.len() + remedy.len() < MOST_BYTES {
+                text += remedy;
+            }
+            text
+        })
+    }
+
     /// The rate to begin with: remembered, configured, 48 kHz, or the lowest from 44.1 kHz on.
     pub(crate) fn initial(&self, device: &str, configured: Option<RateHz>) -> Option<RateHz> {
         let there = |rate: &RateHz| self.device_rate(*rate).is_some();

@@ -52,7 +52,7 @@ pub(crate) struct Running {
 /// Through which the device thread gives the engine back.
 pub(crate) struct Parcel {
     pub(crate) engine: Lock<Option<Box<Engine>>>,
-    /// 0 not started yet, 1 started, 2 and more refused: see [`Parcel::started`].
+    /// 0 not known yet, 1 started, 2 refused: see [`Parcel::has_started`].
     started: AtomicU32,
     system: Arc<dyn System>,
 }
@@ -72,17 +72,11 @@ impl Parcel {
         self.system.wake(&self.started);
     }
 
-    /// Whether the device has started: `None` if it has not answered by `until`.
-    pub(crate) fn started(&self, until: Ns) -> Option<bool> {
-        while self.started.load(Ordering::Acquire) == 0 {
-            if self.system.await_word(&self.started, 0, until) == barewire_rt::Woken::Time {
-                break;
-            }
-        }
-        match self.started.load(Ordering::Acquire) {
-            0 => None,
-            told => Some(told == 1),
-        }
+    /// Whether the device has started; one that has not answered by `until` has not.
+    pub(crate) fn has_started(&self, until: Ns) -> bool {
+        // How the wait ended does not matter: what was told by then does.
+        let _ = self.system.await_word(&self.started, 0, until);
+        self.started.load(Ordering::Acquire) == 1
     }
 }
 
@@ -105,14 +99,5 @@ impl State {
 
     pub(crate) fn crew(&self) -> Option<&Crew> {
         self.setup().map(|setup| &setup.crew)
-    }
-
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Loaded => "loaded",
-            Self::Initialized(_) => "initialized",
-            Self::Prepared(_) => "prepared",
-            Self::Running(_) => "running",
-        }
     }
 }

@@ -204,7 +204,8 @@ impl Engine {
     }
 
     fn tell(&mut self, kind: EventKind, client: Option<u16>, at_ns: Ns) {
-        let position_frames = self.timeline.next_frames();
+        // Of the block that it happened to, or after which it happened.
+        let position_frames = self.snapshot.position_frames;
         self.links.events.push(EngineEvent { kind, client, position_frames, at_ns });
     }
 

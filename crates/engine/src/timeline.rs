@@ -34,11 +34,6 @@ impl Timeline {
         }
     }
 
-    /// Position of the block that is due next.
-    pub(crate) fn next_frames(&self) -> u64 {
-        self.next_frames
-    }
-
     /// The rate of the latest period.
     pub(crate) fn rate(&self) -> RateHz {
         self.rate

@@ -196,8 +196,14 @@ section! {
         seed: u32 = 0;
         /// Wake-ups come late by up to this much.
         jitter_ns: u32 = 0, within 0 ..= 1_000_000_000;
+        /// The times at which it tells its position are up to this much too late.
+        reading_jitter_ns: u32 = 0, within 0 ..= 1_000_000_000;
         /// That many openings are refused before one succeeds, as if another program held the device.
         refuse_openings: u32 = 0, within 0 ..= 1_000_000;
+        /// That many starts fail before one succeeds, as if the device had just been switched off.
+        refuse_starts: u32 = 0, within 0 ..= 1_000_000;
+        /// It can be opened once at a time, as most hardware.
+        exclusive: bool = false;
         /// What goes wrong, in ascending order: `{ at_frames = 48000, fault = "late-wake", for_ns = 5000000 }`.
         /// Faults are `late-wake` and `stall` (`for_ns`), `miss` (`for_frames`), `spurious-wake`, and `unplug`
         /// (comes back after `for_ns`, if given).

@@ -38,6 +38,10 @@ pub(crate) struct Shared {
     pub(crate) ready_seen: AtomicU32,
     /// Held over each callback by a specimen that knows no better.
     pub(crate) held: AtomicBool,
+    /// A stop has not waited for the callback's end.
+    pub(crate) abandoned: AtomicBool,
+    /// The object was released within a callback.
+    pub(crate) released: AtomicBool,
 }
 
 pub(crate) struct Device {
@@ -54,6 +58,11 @@ pub(crate) struct Device {
     pub(crate) line: VecDeque<Vec<i32>>,
     pub(crate) past: Vec<i32>,
     pub(crate) pending: Vec<i32>,
+    /// The rate of the block before, bits.
+    pub(crate) last_rate: AtomicU64,
+    /// outputReady's calls before this block, and blocks since the last one.
+    pub(crate) ready_before: u32,
+    pub(crate) unanswered: u32,
 }
 
 impl Device {
@@ -192,16 +201,21 @@ impl Device {
     fn time_info(&self, position: u64, time_ns: u64) -> Time<Native> {
         let told = told_position(position);
         let garbage = if has(Kind::ReservedGarbage) { 1 } else { 0 };
-        let flags = time_flag::SYSTEM_TIME_VALID
+        let mut flags = time_flag::SYSTEM_TIME_VALID
             | time_flag::SAMPLE_POSITION_VALID
             | time_flag::SAMPLE_RATE_VALID;
+        let rate = self.rate_hz.load(Ordering::Relaxed);
+        let last = self.last_rate.swap(rate, Ordering::Relaxed);
+        if (last != 0 && last != rate) || has(Kind::FlagsRateChange) {
+            flags |= time_flag::SAMPLE_RATE_CHANGED;
+        }
         Time {
             reserved: [L::from_i32(garbage); 4],
             info: TimeInfo {
                 speed: 1.0,
                 system_time: S::from_u64(time_ns),
                 sample_position: S::from_u64(told),
-                sample_rate: f64::from_bits(self.rate_hz.load(Ordering::Relaxed)),
+                sample_rate: f64::from_bits(rate),
                 flags: L::from_flags(if has(Kind::NoFlags) { 0 } else { flags }),
                 reserved: [0; 12],
             },
@@ -223,10 +237,17 @@ impl Device {
         if has(Kind::RepeatsHalf) && number % 50 >= 30 {
             half = 0;
         }
-        if !self.direct {
-            // Queued: what the host left in the other half is taken now.
-            let block =
-                if number == 0 { vec![0; self.frames * CHANNELS] } else { self.taken(1 - half) };
+        // A host may write until the next block begins: what it left in the other half is taken now.
+        let at_once = has(Kind::TakesAtOnce) && !self.direct;
+        let at_once = at_once || has(Kind::IgnoresLaterAnswers) && self.direct;
+        if number == 0 && !self.direct {
+            self.send(0, vec![0; self.frames * CHANNELS]);
+        }
+        if number > 0 && !at_once {
+            let mut block = self.taken(1 - half);
+            if has(Kind::LosesTurnedHost) && self.is_unanswered() {
+                block.fill(0);
+            }
             self.send(position.saturating_sub(self.frames as u64), block);
         }
         let block = self.line.pop_front().unwrap_or_default();
@@ -238,10 +259,19 @@ impl Device {
         self.call(half, position, time_ns);
         self.shared.held.store(false, Ordering::SeqCst);
         self.shared.first_done.store(true, Ordering::SeqCst);
-        if self.direct {
+        if at_once {
             let block = self.taken(half);
             self.send(position, block);
         }
+    }
+
+    /// Whether a host that has called outputReady does so no more.
+    fn is_unanswered(&mut self) -> bool {
+        let calls = self.shared.ready_calls.load(Ordering::SeqCst);
+        let is_news = calls != self.ready_before;
+        self.ready_before = calls;
+        self.unanswered = if is_news { 0 } else { self.unanswered + 1 };
+        self.direct && self.unanswered > 3
     }
 
     fn send(&mut self, at: u64, block: Vec<i32>) {
@@ -280,6 +310,8 @@ impl Device {
         let mut position = self.begin_position + first * self.frames as u64;
         let mut number = first;
         let begin_ns = clock.now_ns();
+        // As fast as it can: a time of its own, in which every block takes what it should.
+        let mut own_ns = begin_ns;
         while !self.shared.stop.load(Ordering::SeqCst) {
             let period = self.period();
             next += period;
@@ -289,6 +321,7 @@ impl Device {
             } else {
                 thread::sleep(next.saturating_duration_since(Instant::now()));
             }
+            own_ns += u64::try_from(period.as_nanos()).unwrap_or(0);
             let late = Instant::now().saturating_duration_since(next);
             let missed = u64::try_from(late.as_nanos() / period.as_nanos().max(1)).unwrap_or(0);
             // Blocks that cannot be made up for are lost, in the position too.
@@ -301,12 +334,26 @@ impl Device {
             if self.shared.stop.load(Ordering::SeqCst) && !has(Kind::CallsAfterStop) {
                 break;
             }
+            let now_ns = if free { own_ns } else { clock.now_ns() };
             let time_ns = match chosen().map(|fault| fault.kind) {
                 Some(Kind::TimeStandsStill) => begin_ns,
-                Some(Kind::TimeFarOff) => clock.now_ns() + 3_000_000_000,
-                _ => clock.now_ns(),
+                Some(Kind::TimeFarOff) => now_ns + 3_000_000_000,
+                // As a clock that is read every eighth block only.
+                Some(Kind::TimeJitters) => {
+                    let held = u64::try_from(period.as_nanos()).unwrap_or(0) * (number % 8);
+                    now_ns - held + number % 8
+                }
+                _ => now_ns,
             };
             self.block(number, position, time_ns);
+            match chosen().map(|fault| fault.kind) {
+                Some(Kind::PositionDrifts) if number % 8 == 7 => position += self.frames as u64,
+                Some(Kind::LosesSilently) if number % 50 == 49 => {
+                    position += self.frames as u64;
+                    own_ns += u64::try_from(period.as_nanos()).unwrap_or(0);
+                }
+                _ => {}
+            }
             if !self.go_on(number) {
                 return;
             }
@@ -351,6 +398,14 @@ impl Device {
     }
 
     fn after_the_end(&mut self, number: u64, position: u64) {
+        let lingers = match chosen().map(|fault| fault.kind) {
+            Some(Kind::LingersWhenBlocked) => self.shared.abandoned.load(Ordering::SeqCst),
+            Some(Kind::LingersWhenReleasedWithin) => self.shared.released.load(Ordering::SeqCst),
+            _ => false,
+        };
+        if lingers {
+            thread::sleep(Duration::from_secs(3600));
+        }
         if has(Kind::CallsAfterStop) {
             thread::sleep(Duration::from_millis(20));
             self.shared.ended.store(true, Ordering::SeqCst);
@@ -430,6 +485,9 @@ impl Run {
         let until = Instant::now() + limit;
         while !self.shared.ended.load(Ordering::SeqCst) && Instant::now() < until {
             thread::sleep(Duration::from_micros(200));
+        }
+        if !self.shared.ended.load(Ordering::SeqCst) {
+            self.shared.abandoned.store(true, Ordering::SeqCst);
         }
         let outlives = has(Kind::ThreadOutlivesRelease) || has(Kind::CallsAfterStop);
         if self.shared.ended.load(Ordering::SeqCst) && !outlives {

@@ -46,6 +46,8 @@ faults! {
     NameTooLong "name-too-long" breaks "name-before-init";
     ErrorTextTooLong "error-text-too-long" breaks "error-message-before-error" and "init";
     VersionChanges "version-changes" breaks "version-is-stable";
+    VersionNegative "version-negative" breaks "version-is-stable";
+    TakesAnyName "takes-any-name" breaks "instance-name";
     InitAnswersTwo "init-answers-two" breaks "init-answers-a-boolean" and "failed-init";
     InitFailsSilently "init-fails-silently" breaks "failed-init" and "init";
     InitFollowsHandle "init-follows-handle" breaks "any-window-handle";
@@ -99,9 +101,11 @@ faults! {
     CallsInCreate "calls-in-create" breaks "messages-while-preparing" and "callback-thread", "halves-alternate", "position-steps";
     NeedsVersionTwo "needs-version-two" breaks "messages-while-preparing";
     LatencyZero "latency-zero" breaks "latencies";
+    LatencyShifts "latency-shifts" breaks "latencies-hold";
     PositionAtRest "position-at-rest" breaks "position-at-rest";
     StartsWithoutBuffers "starts-without-buffers" breaks "start-without-buffers" and "bad-requests", "dispose-while-running";
     NeverCalls "never-calls" breaks "start";
+    FailsSilently "fails-silently" breaks "failed-start" and "start", "messages-while-preparing";
     CrashesInStart "crashes-in-start" breaks "start" and "channel-subsets", "block-sizes", "no-time-info-function", "create-after-failure", "dispose-without-buffers", "messages-while-preparing", "unload-after-release";
     NoisyBuffers "noisy-buffers" breaks "silent-outputs";
     WaitsInStart "waits-in-start" breaks "start-does-not-wait";
@@ -114,11 +118,16 @@ faults! {
     BelievesInTimeInfo "believes-in-time-info" breaks "no-null-time-info";
     TimeInfoUnasked "time-info-unasked" breaks "time-info-as-negotiated";
     ReservedGarbage "reserved-garbage" breaks "time-info-content";
+    DeniesTimeInfo "denies-time-info" breaks "can-time-info";
+    FlagsRateChange "flags-rate-change" breaks "rate-changed-flag";
     NoFlags "no-flags" breaks "time-info-content";
     PositionHalfSteps "position-half-steps" breaks "position-steps" and "block-sizes";
     PositionBeginsLate "position-begins-late" breaks "position-steps" and "restart";
     WordsSwapped "words-swapped" breaks "word-order" and "position-steps";
     TimeStandsStill "time-stands-still" breaks "time-is-monotone";
+    TimeJitters "time-jitters" breaks "time-steps";
+    PositionDrifts "position-drifts" breaks "position-keeps-time";
+    LosesSilently "loses-silently" breaks "losses-are-told";
     TimeFarOff "time-far-off" breaks "time-base";
     QueryDeadlocks "query-deadlocks" breaks "queries-in-callback";
     SlowQueries "slow-queries" breaks "queries-in-callback";
@@ -131,7 +140,14 @@ faults! {
     CallsAfterStop "calls-after-stop" breaks "silence-after-stop" and "unload-after-release";
     StopWaitsForEver "stop-waits-for-ever" breaks "stop-while-callback-blocked";
     StopWithinDeadlocks "stop-within-deadlocks" breaks "stop-within-callback";
+    StopsMeet "stops-meet" breaks "stop-on-both-sides";
+    StopWithinSticks "stop-within-sticks" breaks "restart-after-stop-within";
+    DisposeWithinForgets "dispose-within-forgets" breaks "dispose-within-callback";
+    LingersWhenReleasedWithin "lingers-when-released-within" breaks "release-within-callback";
+    StartLiesWhenBlocked "start-lies-when-blocked" breaks "start-while-callback-blocked";
+    LingersWhenBlocked "lingers-when-blocked" breaks "blocked-callback-leaves-nothing";
     StopNeedsOutputReady "stop-needs-output-ready" breaks "stop-without-output-ready" and "output-ready-manners";
+    StopWaitsLong "stop-waits-long" breaks "stop-while-awaited";
     SecondStopCrashes "second-stop-crashes" breaks "stop-twice" and "calls-before-init", "host-frees-callbacks";
     PositionGoesOn "position-goes-on" breaks "restart";
     RunsOnWhenDisposed "runs-on-when-disposed" breaks "dispose-while-running";
@@ -162,9 +178,15 @@ faults! {
     ShiftsBits "shifts-bits" breaks "path-exact";
     LatencyWrong "latency-wrong" breaks "path-latency";
     LatencyMoody "latency-moody" breaks "path-constant";
+    LatencyRestarts "latency-restarts" breaks "path-after-restart";
+    OutputReadyUseless "output-ready-useless" breaks "output-ready-saves";
+    TakesAtOnce "takes-at-once" breaks "path-later-writes";
+    IgnoresLaterAnswers "ignores-later-answers" breaks "path-later-answers";
+    LosesTurnedHost "loses-turned-host" breaks "output-ready-ceases";
     WrongRate "wrong-rate" breaks "callback-rate";
     Ceases "ceases" breaks "callback-rate";
     DsdInconsistent "dsd-inconsistent" breaks "io-format-question";
+    PcmRefused "pcm-refused" breaks "io-format-pcm";
     DsdWithBuffers "dsd-with-buffers" breaks "io-format-with-buffers";
 }
 
@@ -178,7 +200,16 @@ impl Kind {
 
     /// Whether it shows only against a clock.
     pub fn needs_time(self) -> bool {
-        matches!(self, Self::TimeFarOff | Self::WrongRate | Self::Ceases | Self::LosesCountWhenLate)
+        matches!(
+            self,
+            Self::TimeFarOff
+                | Self::WrongRate
+                | Self::Ceases
+                | Self::LosesCountWhenLate
+                | Self::TakesAtOnce
+                | Self::IgnoresLaterAnswers
+                | Self::LosesTurnedHost
+        )
     }
 }
 

@@ -8,6 +8,7 @@ mod device;
 #[cfg(windows)]
 mod factory;
 mod faults;
+mod future;
 mod object;
 mod slots;
 

@@ -3,7 +3,7 @@
 use crate::device::{CHANNELS, Device, L, Plane, Run, S, Shared, crash, told_position};
 use crate::faults::{Kind, chosen, has};
 use crate::slots;
-use barewire_abi::constants::{future, message};
+use barewire_abi::constants::message;
 use barewire_abi::layout::{BufferInfo, Callbacks, ChannelInfo, ClockSource};
 use barewire_abi::{Code, Guid, Long, Native, Samples, Vtable, write_text};
 use barewire_rt::LentMemory;
@@ -135,6 +135,9 @@ pub(crate) fn release(this: *mut c_void) -> u32 {
     }
     // SAFETY: the last reference is gone; it came from a box.
     let object = unsafe { Box::from_raw(this.cast::<Object>()) };
+    if is_own(&object) {
+        lock(&object.shared).released.store(true, Ordering::SeqCst);
+    }
     end_run(&object);
     u32::from(has(Kind::ReleaseNeverEnds))
 }
@@ -175,7 +178,11 @@ pub(crate) fn driver_name(place: *mut u8) {
 
 pub(crate) fn version(object: &Object) -> i32 {
     let ready = object.is_initialized.load(Ordering::SeqCst);
-    if has(Kind::VersionChanges) && ready { 2 } else { 1 }
+    match chosen().map(|fault| fault.kind) {
+        Some(Kind::VersionChanges) if ready => 2,
+        Some(Kind::VersionNegative) => -1,
+        _ => 1,
+    }
 }
 
 pub(crate) fn error_message(object: &Object, place: *mut u8) {
@@ -192,6 +199,10 @@ impl Object {
             crash();
         }
         ready
+    }
+
+    pub(crate) fn has_buffers(&self) -> bool {
+        lock(&self.state).buffers.is_some()
     }
 
     fn rate_hz(&self) -> f64 {
@@ -228,11 +239,14 @@ pub(crate) fn latencies(object: &Object, input: *mut L, output: *mut L) -> Code 
     }
     let state = lock(&object.state);
     let frames = state.buffers.as_ref().map_or(PREFERRED, |buffers| buffers.frames);
-    let blocks = if object.ready_used.load(Ordering::SeqCst) { 1 } else { 2 };
+    let is_direct = object.ready_used.load(Ordering::SeqCst) && !has(Kind::OutputReadyUseless);
+    let blocks = if is_direct { 1 } else { 2 };
+    let runs = state.run.as_ref().is_some_and(|run| !run.shared.stop.load(Ordering::SeqCst));
     let size = chosen().map_or(0, |fault| i32::try_from(fault.size).unwrap_or(0));
     let told = match chosen().map(|fault| fault.kind) {
         Some(Kind::LatencyZero) => (0, 0),
         Some(Kind::LatencyWrong) => (frames + 300 + size, frames * blocks),
+        Some(Kind::LatencyShifts) if runs => (frames * 2, frames * blocks),
         Some(Kind::GrowsLatency) => {
             let grown = i32::try_from(GROWN.load(Ordering::SeqCst)).unwrap_or(0);
             (frames + grown, frames * blocks)
@@ -593,6 +607,9 @@ impl Buffers {
     fn device(&self, object: &Object, starts: u64, shared: Arc<Shared>) -> Device {
         let frames = usize::try_from(self.frames).unwrap_or(0);
         let mut silent = 2;
+        if has(Kind::LatencyRestarts) && starts > 0 {
+            silent += 1;
+        }
         if has(Kind::LatencyMoody) {
             silent += usize::try_from(starts_of_process()).unwrap_or(0) % 3;
         }
@@ -604,12 +621,15 @@ impl Buffers {
             rate_hz: object.rate.clone(),
             callbacks: self.callbacks,
             wants_time: self.wants_time,
-            direct: object.ready_used.load(Ordering::SeqCst),
+            direct: object.ready_used.load(Ordering::SeqCst) && !has(Kind::OutputReadyUseless),
             shared,
             begin_position: if goes_on { starts * 4096 } else { 0 },
             line: (0..silent).map(|_| vec![0; frames * CHANNELS]).collect(),
             past: Vec::new(),
             pending: Vec::new(),
+            last_rate: AtomicU64::new(0),
+            ready_before: 0,
+            unanswered: 0,
         }
     }
 }
@@ -622,6 +642,9 @@ fn starts_of_process() -> u64 {
 
 pub(crate) fn start(object: &Object) -> Code {
     let mut state = lock(&object.state);
+    if let Some(code) = start_refused(&mut state) {
+        return code;
+    }
     if state.run.as_ref().is_some_and(|run| !run.shared.stop.load(Ordering::SeqCst)) {
         return Code::OK;
     }
@@ -633,6 +656,9 @@ pub(crate) fn start(object: &Object) -> Code {
     };
     if has(Kind::CrashesInStart) {
         crash();
+    }
+    if has(Kind::FailsSilently) && starts_of_process() == 0 {
+        return Code::HW_MALFUNCTION;
     }
     let shared: Arc<Shared> = Arc::default();
     let mut device = buffers.device(object, starts, shared.clone());
@@ -658,9 +684,33 @@ pub(crate) fn start(object: &Object) -> Code {
     Code::OK
 }
 
+/// Starts that come to nothing: while a callback of the last run has not returned, and those of faults.
+fn start_refused(state: &mut State) -> Option<Code> {
+    let last = state.run.as_ref().map(|run| run.shared.clone())?;
+    let is_blocked = last.abandoned.load(Ordering::SeqCst) && !last.ended.load(Ordering::SeqCst);
+    match chosen().map(|fault| fault.kind) {
+        Some(Kind::StartLiesWhenBlocked) if is_blocked => Some(Code::OK),
+        Some(Kind::StopWithinSticks) if last.stop.load(Ordering::SeqCst) => {
+            Some(Code::INVALID_MODE)
+        }
+        _ => is_blocked.then_some(Code::HW_MALFUNCTION),
+    }
+}
+
+fn is_own(object: &Object) -> bool {
+    let id = lock(&object.state).run.as_ref().and_then(|run| run.id);
+    id == Some(thread::current().id())
+}
+
 /// No lock is held meanwhile: a callback may be asking something.
 fn end_run(object: &Object) {
-    let Some(mut run) = lock(&object.state).run.take() else { return };
+    let Some(mut run) = lock(&object.state).run.take() else {
+        let shared = lock(&object.shared).clone();
+        if has(Kind::StopsMeet) && shared.held.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(1500));
+        }
+        return;
+    };
     let own = run.id == Some(thread::current().id());
     if own && has(Kind::StopWithinDeadlocks) {
         thread::sleep(FOR_EVER);
@@ -671,8 +721,11 @@ fn end_run(object: &Object) {
             thread::sleep(Duration::from_millis(1));
         }
     }
+    if has(Kind::StopWaitsLong) && object.ready_used.load(Ordering::SeqCst) {
+        thread::sleep(Duration::from_millis(700));
+    }
     run.end(if has(Kind::StopWaitsForEver) { FOR_EVER } else { PATIENCE });
-    if own {
+    if own || run.shared.abandoned.load(Ordering::SeqCst) {
         lock(&object.state).run = Some(run);
     }
 }
@@ -703,8 +756,12 @@ pub(crate) fn dispose_buffers(object: &Object) -> Code {
     if lock(&object.state).buffers.is_none() && has(Kind::CrashesAtDispose) {
         crash();
     }
+    let is_own = is_own(object);
     if !has(Kind::RunsOnWhenDisposed) {
         end_run(object);
+    }
+    if is_own && has(Kind::DisposeWithinForgets) {
+        return Code::OK;
     }
     let buffers = lock(&object.state).buffers.take();
     match buffers {
@@ -717,41 +774,6 @@ pub(crate) fn dispose_buffers(object: &Object) -> Code {
         }
         None => Code::INVALID_MODE,
     }
-}
-
-pub(crate) fn future_call(object: &Object, selector: L, argument: *mut c_void) -> Code {
-    match selector.to_i32() {
-        future::CAN_INPUT_MONITOR if has(Kind::FutureOk) => Code::OK,
-        future::CAN_TIME_INFO => Code::SUCCESS,
-        future::GET_INTERNAL_BUFFER_SAMPLES if !argument.is_null() => {
-            let words: usize = if has(Kind::InternalOverrun) { 8 } else { 2 };
-            for n in 0..words {
-                // SAFETY: inside of the host's structure, or the fault.
-                unsafe { argument.cast::<L>().add(n).write_unaligned(L::default()) };
-            }
-            Code::SUCCESS
-        }
-        future::CAN_DO_IO_FORMAT if has(Kind::DsdInconsistent) => Code::SUCCESS,
-        future::SET_IO_FORMAT if has(Kind::DsdWithBuffers) && !argument.is_null() => {
-            let has_buffers = lock(&object.state).buffers.is_some();
-            if has_buffers { Code::SUCCESS } else { refuse_format(argument) }
-        }
-        future::SET_IO_FORMAT | future::CAN_DO_IO_FORMAT if !argument.is_null() => {
-            refuse_format(argument)
-        }
-        18 | 0 if has(Kind::YesToUnknown) => Code::SUCCESS,
-        _ => Code::INVALID_PARAMETER,
-    }
-}
-
-fn refuse_format(argument: *mut c_void) -> Code {
-    let place = argument.cast::<L>();
-    // SAFETY: the host's structure begins with the format.
-    if unsafe { place.read_unaligned() }.to_i32() == 0 {
-        return Code::SUCCESS;
-    }
-    put(place, L::from_i32(-1));
-    Code::NOT_PRESENT
 }
 
 pub(crate) fn output_ready(object: &Object) -> Code {

@@ -1,6 +1,7 @@
 //! The specimen's table: each method of `object` in a slot, with the target's calling convention.
 
 use crate::device::{L, S};
+use crate::future::future_call;
 use crate::object::{self, Object, it};
 use barewire_abi::layout::{BufferInfo, Callbacks, ChannelInfo, ClockSource};
 use barewire_abi::{Code, Guid, Long, Native, Vtable};
@@ -89,7 +90,7 @@ macro_rules! slots {
             ) = object::create_buffers;
             dispose_buffers() = object::dispose_buffers;
             control_panel() = no_panel;
-            future(selector: L, argument: *mut c_void) = object::future_call;
+            future(selector: L, argument: *mut c_void) = future_call;
             output_ready() = object::output_ready;
         }
     };

@@ -54,11 +54,14 @@ pub fn describe(settings: &Virtual, folder: Option<&Path>) -> Description {
         prefill_periods: settings.prefill_periods,
         offset_ppm: settings.offset_ppm,
         refuse_openings: settings.refuse_openings,
+        refuse_starts: settings.refuse_starts,
+        is_exclusive: settings.exclusive,
         sink,
         source,
         script: Script {
             seed: settings.seed.into(),
             jitter_ns: settings.jitter_ns.into(),
+            reading_jitter_ns: settings.reading_jitter_ns.into(),
             faults: settings.faults.iter().map(fault).collect(),
         },
     }

@@ -92,8 +92,16 @@ pub struct Script {
     pub seed: u64,
     /// Wake-ups come late by up to this much, drawn evenly.
     pub jitter_ns: Ns,
+    /// Times of positions are told too late by up to this much, drawn evenly.
+    pub reading_jitter_ns: Ns,
     /// Faults in ascending order. They happen once, in the first run that reaches them.
     pub faults: Vec<Fault>,
+}
+
+/// Takes one off a count; false if it is at 0.
+fn take(count: &AtomicU32) -> bool {
+    let less = |n: u32| n.checked_sub(1);
+    count.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).is_ok()
 }
 
 /// A hand on a virtual device.
@@ -103,6 +111,9 @@ pub struct Remote {
     /// Nanoseconds of the system's clock at which the device comes back by itself, 0 for never.
     back_at_ns: std::sync::atomic::AtomicU64,
     refuse: AtomicU32,
+    refuse_starts: AtomicU32,
+    /// Streams that are open now.
+    open: AtomicU32,
     opened: AtomicU32,
     fault: AtomicU32,
 }
@@ -142,13 +153,30 @@ impl Remote {
         self.unplug();
     }
 
+    /// The next `times` starts fail as if the device were gone.
+    pub fn refuse_starts(&self, times: u32) {
+        self.refuse_starts.store(times, Ordering::Release);
+    }
+
     pub(crate) fn take_refusal(&self) -> Option<ErrorKind> {
-        let less = |n: u32| n.checked_sub(1);
-        self.refuse.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).ok()?;
-        Some(ErrorKind::Busy)
+        take(&self.refuse).then_some(ErrorKind::Busy)
+    }
+
+    /// Whether the start that is asked for now fails.
+    pub(crate) fn refuses_start(&self) -> bool {
+        take(&self.refuse_starts)
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire) > 0
+    }
+
+    pub(crate) fn count_closing(&self) {
+        self.open.fetch_sub(1, Ordering::AcqRel);
     }
 
     pub(crate) fn count_opening(&self) -> u32 {
+        self.open.fetch_add(1, Ordering::AcqRel);
         self.opened.fetch_add(1, Ordering::AcqRel) + 1
     }
 
@@ -189,6 +217,10 @@ pub struct Description {
     pub offset_ppm: f64,
     /// That many openings are refused before one succeeds.
     pub refuse_openings: u32,
+    /// That many starts fail before one succeeds.
+    pub refuse_starts: u32,
+    /// It can be opened once at a time.
+    pub is_exclusive: bool,
     /// Where played frames go.
     pub sink: Sink,
     /// Where captured frames come from.
@@ -220,6 +252,8 @@ impl Default for Description {
             prefill_periods: 2,
             offset_ppm: 0.0,
             refuse_openings: 0,
+            refuse_starts: 0,
+            is_exclusive: false,
             sink: Sink::Null,
             source: Source::Loop { delay_frames: 0 },
             script: Script::default(),

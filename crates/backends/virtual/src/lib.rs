@@ -42,6 +42,7 @@ impl VirtualBackend {
         let with_remote = |device: Description| {
             let remote = Remote::default();
             remote.refuse(device.refuse_openings);
+            remote.refuse_starts(device.refuse_starts);
             (device, Arc::new(remote))
         };
         let devices = descriptions.into_iter().map(with_remote).collect();

@@ -26,7 +26,8 @@ pub(crate) fn open(
         return Err(Error::new(ErrorKind::NotFound, format!("{} is not plugged in", device.title))
             .remedy("plug it in again"));
     }
-    if let Some(kind) = remote.take_refusal() {
+    let held = (device.is_exclusive && remote.is_open()).then_some(ErrorKind::Busy);
+    if let Some(kind) = held.or_else(|| remote.take_refusal()) {
         return Err(Error::new(kind, format!("{} is held by another program", device.title))
             .remedy("end that program"));
     }
@@ -44,8 +45,10 @@ pub(crate) fn open(
     }
     let shape = shape(device, request, capture, playback);
     let opening = remote.count_opening();
-    let sink = OpenSink::new(system, device, &shape, opening)?;
-    let source = OpenSource::new(device, &shape)?;
+    let parts = OpenSink::new(system, device, &shape, opening)
+        .and_then(|sink| Ok((sink, OpenSource::new(device, &shape)?)))
+        .inspect_err(|_| remote.count_closing());
+    let (sink, source) = parts?;
     Ok(Box::new(VirtualStream::new(system.clone(), device, remote.clone(), shape, sink, source)))
 }
 

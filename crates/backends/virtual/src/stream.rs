@@ -198,8 +198,9 @@ impl VirtualStream {
         (since as f64 * self.frames_per_ns + 1e-6) as u64
     }
 
-    fn jitter_ns(&self) -> Ns {
-        if self.script.jitter_ns == 0 {
+    /// A draw below `most_ns` for the wake that comes next.
+    fn drawn_ns(&self, most_ns: Ns) -> Ns {
+        if most_ns == 0 {
             return 0;
         }
         // splitmix64: every wake has its own draw, whatever happened before.
@@ -207,7 +208,7 @@ impl VirtualStream {
             self.script.seed.wrapping_add((self.run.wakes + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
         z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ z >> 31) % self.script.jitter_ns
+        (z ^ z >> 31) % most_ns
     }
 
     /// Lets one scripted fault happen whose time has come; what the wait is to return at once, if anything.
@@ -320,7 +321,7 @@ impl VirtualStream {
             capture_frames: self.run.capture_left,
             playback_frames: self.run.playback_left,
             position_frames: position,
-            at_ns: self.time_of(position),
+            at_ns: self.time_of(position) + self.drawn_ns(self.script.reading_jitter_ns),
             commit_by_ns: self.time_of(position + ahead),
             missed_frames: missed,
         })
@@ -369,6 +370,12 @@ fn convert(heard: &[u8], played: Side, frame: &mut [u8], side: Side) {
     }
 }
 
+impl Drop for VirtualStream {
+    fn drop(&mut self) {
+        self.remote.count_closing();
+    }
+}
+
 impl Stream for VirtualStream {
     fn shape(&self) -> Shape {
         self.shape
@@ -384,6 +391,9 @@ impl Stream for VirtualStream {
     }
 
     fn start(&mut self) -> Result<(), Loss> {
+        if self.remote.refuses_start() {
+            return Err(Loss::Gone);
+        }
         if !self.remote.is_plugged(self.system.now_ns()) {
             self.run.lost = Some(Loss::Gone);
         }
@@ -419,7 +429,8 @@ impl Stream for VirtualStream {
                 return Wake::Lost(Loss::Gone);
             }
             let target = self.run.handed + u64::from(self.shape.period_frames);
-            let due = self.time_of(target) + self.jitter_ns() + self.run.late_ns;
+            let due =
+                self.time_of(target) + self.drawn_ns(self.script.jitter_ns) + self.run.late_ns;
             if now >= due {
                 return self.deliver(now);
             }

@@ -253,3 +253,47 @@ fn files_hold_every_frame_however_fast_time_passes() {
     assert_eq!((file.rate_hz, file.channels, file.frames()), (48_000, 2, 512 * 4_002));
     assert!(file.bytes[512 * 2 * 8..].iter().copied().eq(noise(9).take(512 * 4_000 * 8)));
 }
+
+#[test]
+fn told_times_jitter_and_the_clock_does_not() {
+    let system = SimulatedSystem::new(0);
+    let mut device = Description::default();
+    device.script.reading_jitter_ns = 500_000;
+    let (_, mut stream) = open(&system, device, 48);
+    stream.start().unwrap();
+    let mut off = std::collections::BTreeSet::new();
+    for n in 1..=100_u64 {
+        let (period, _) = turn(&mut *stream, &system, &mut noise(1));
+        assert_eq!(system.now_ns(), n * 1_000_000);
+        off.insert(period.at_ns - n * 1_000_000);
+    }
+    assert!(off.len() > 90 && off.last().is_some_and(|most| *most < 500_000), "{off:?}");
+}
+
+#[test]
+fn starts_that_are_to_fail_fail_and_the_next_one_does_not() {
+    let system = SimulatedSystem::new(0);
+    let device = Description { refuse_starts: 2, ..Description::default() };
+    let (_, mut stream) = open(&system, device, 48);
+    let started: Vec<bool> = (0..3).map(|_| stream.start().is_ok()).collect();
+    assert_eq!(started, [false, false, true]);
+}
+
+#[test]
+fn a_device_that_is_exclusive_is_open_once_at_a_time() {
+    let system = SimulatedSystem::new(0);
+    let device = Description { is_exclusive: true, ..Description::default() };
+    let backend = VirtualBackend::new(system, vec![device]);
+    let side = Some(SideRequest { channels: 2, format: None });
+    let request = OpenRequest {
+        id: backend.devices().unwrap()[0].id.clone(),
+        rate: RateHz::DAT,
+        capture: side,
+        playback: side,
+        period_frames: 64,
+    };
+    let first = backend.open(&request).unwrap();
+    assert_eq!(backend.open(&request).err().map(|error| error.kind()), Some(ErrorKind::Busy));
+    drop(first);
+    assert!(backend.open(&request).is_ok());
+}

@@ -15,6 +15,7 @@ use barewire_abi::layout::InternalBufferInfo;
 use barewire_abi::{BufferRequest, Code, Long, Native};
 use barewire_host::bare::{BufferTable, DIRTY, HostTable, L, Missing, Place, S, listen};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) fn body(case: Case) -> Option<Body> {
     Some(match case {
@@ -30,6 +31,7 @@ pub(super) fn body(case: Case) -> Option<Body> {
         Case::NoGrowth => no_growth,
         Case::MessagesWhilePreparing => messages_while_preparing,
         Case::Latencies => latencies,
+        Case::LatenciesHold => latencies_hold,
         Case::PositionAtRest => position_at_rest,
         _ => return None,
     })
@@ -380,8 +382,8 @@ fn messages_while_preparing(desk: &Desk) -> Check {
 fn latencies(desk: &Desk) -> Check {
     for ready in [false, true] {
         let mut stage = desk.stage()?;
-        if ready {
-            stage.subject()?.output_ready();
+        if ready && stage.subject()?.output_ready() != Code::OK {
+            break;
         }
         let (input, output) = (Place::<L>::dirty()?, Place::<L>::dirty()?);
         let code = stage.subject()?.latencies(Some(&input), Some(&output));
@@ -392,9 +394,12 @@ fn latencies(desk: &Desk) -> Check {
         desk.note(format!("{words}: in {}, out {} at {} frames", told.0, told.1, stage.frames));
         let (inputs, outputs) = stage.ask(Rig::channels)?;
         let frames = stage.frames;
-        let fits = |count: i32, told: i32| count == 0 || (frames..1 << 24).contains(&told);
-        let seen = || format!("in {}, out {}", told.0, told.1);
-        ensure(fits(inputs, told.0) && fits(outputs, told.1), seen, "at least one block each")?;
+        let fits =
+            |count: i32, told: i32, least: i32| count == 0 || (least..1 << 24).contains(&told);
+        let seen = || format!("in {}, out {} {words}", told.0, told.1);
+        ensure(fits(inputs, told.0, frames), seen, "at least one block for inputs")?;
+        let least = if ready { 1 } else { frames };
+        ensure(fits(outputs, told.1, least), seen, &format!("at least {least} for outputs"))?;
         let internal = Place::<InternalBufferInfo<Native>>::dirty()?;
         let selector = future::GET_INTERNAL_BUFFER_SAMPLES;
         if stage.subject()?.future_with(selector, &internal) == Code::SUCCESS {
@@ -403,7 +408,42 @@ fn latencies(desk: &Desk) -> Check {
             let fits =
                 (0..=told.0.max(0)).contains(&inner.0) && (0..=told.1.max(0)).contains(&inner.1);
             ensure(fits, || format!("internal buffers of {inner:?}"), "a part of the latencies")?;
+            let beyond = |told: i32| (told - frames).max(0);
+            if inner.0 > beyond(told.0) || inner.1 > beyond(told.1) {
+                desk.warn(format!("internal buffers of {inner:?} within latencies of {told:?}"));
+            }
         }
+    }
+    Ok(())
+}
+
+fn latencies_hold(desk: &Desk) -> Check {
+    for ready in [false, true] {
+        let mut stage = desk.stage()?;
+        let subject = stage.subject()?.clone();
+        if ready {
+            if subject.output_ready() != Code::OK {
+                return Ok(());
+            }
+            stage.recorder.on_block(move |_, _| {
+                subject.output_ready();
+            });
+        }
+        let before = stage.ask(Rig::latencies)?;
+        stage.start()?;
+        stage.await_blocks(8)?;
+        let meanwhile = stage.ask(Rig::latencies)?;
+        let is_word = |call: &Call| {
+            matches!(call, Call::Message { selector, .. }
+                if matches!(*selector, message::LATENCIES_CHANGED | message::RESET_REQUEST))
+        };
+        let is_told = || stage.recorder.calls().iter().any(is_word);
+        let holds = before == meanwhile || stage.recorder.wait(Duration::from_millis(500), is_told);
+        let words = if ready { "with outputReady" } else { "without outputReady" };
+        let seen = || format!("{before:?} before the start, {meanwhile:?} while running, {words}");
+        // The object must not go while a block is calling it.
+        stage.stop()?;
+        ensure(holds, seen, "the same, or LatenciesChanged")?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use barewire_host::bare::{L, Place};
 pub(super) fn body(case: Case) -> Option<Body> {
     Some(match case {
         Case::IoFormatQuestion => io_format_question,
+        Case::IoFormatPcm => io_format_pcm,
         Case::IoFormatWithBuffers => io_format_with_buffers,
         Case::DsdRun => dsd_run,
         Case::PcmAgain => pcm_again,
@@ -48,6 +49,21 @@ fn io_format_question(desk: &Desk) -> Check {
     }
     desk.note(if set == Code::SUCCESS { "one-bit samples" } else { NO_DSD });
     io_format(&rig, future::SET_IO_FORMAT, PCM).map(|_| ())
+}
+
+fn io_format_pcm(desk: &Desk) -> Check {
+    let rig = desk.ready()?;
+    let (get, now) = io_format(&rig, future::GET_IO_FORMAT, -7)?;
+    let (can, _) = io_format(&rig, future::CAN_DO_IO_FORMAT, PCM)?;
+    let (set, _) = io_format(&rig, future::SET_IO_FORMAT, PCM)?;
+    let answers = [("GetIoFormat", get), ("CanDoIoFormat(PCM)", can), ("SetIoFormat(PCM)", set)];
+    if answers.iter().all(|(_, code)| *code != Code::SUCCESS) {
+        return skipped("the driver does not know the questions");
+    }
+    for (call, code) in answers {
+        ensure_code(call, code, &[Code::SUCCESS])?;
+    }
+    ensure(now == PCM, || format!("{now} from GetIoFormat"), "0, PCM")
 }
 
 fn io_format_with_buffers(desk: &Desk) -> Check {

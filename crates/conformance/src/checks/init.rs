@@ -8,7 +8,7 @@ use crate::desk::{
 use crate::recorder::{Manners, Recorder};
 use barewire_abi::constants::future;
 use barewire_abi::layout::{ChannelInfo, ClockSource};
-use barewire_abi::{Code, Long, Native};
+use barewire_abi::{Code, Long, Native, write_text};
 use barewire_host::bare::{BufferTable, HostTable, L, Missing, Place, S, Subject, listen};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ pub(super) fn body(case: Case) -> Option<Body> {
         Case::NameBeforeInit => name_before_init,
         Case::ErrorMessageBeforeError => error_message_before_error,
         Case::VersionIsStable => version_is_stable,
+        Case::InstanceName => instance_name,
         Case::InitAnswersABoolean => init_answers_a_boolean,
         Case::Init => init,
         Case::CallsBeforeInit => calls_before_init,
@@ -66,7 +67,39 @@ fn version_is_stable(desk: &Desk) -> Check {
     let before = subject.driver_version();
     let rig = desk.rig(subject, 0)?;
     let after = rig.subject.driver_version();
-    ensure(before == after, || format!("{before}, then {after}"), "one version")
+    ensure(before == after, || format!("{before}, then {after}"), "one version")?;
+    ensure(before > 0, || format!("version {before}"), "a number above 0")
+}
+
+fn tell_name(subject: &Subject, name: &str) -> Check<Code> {
+    let mut text = [0; 512];
+    write_text(&mut text, name);
+    Ok(subject.future(future::SET_INSTANCE_NAME, Some(&Place::with(text)?)))
+}
+
+fn instance_name(desk: &Desk) -> Check {
+    const NOBODY: &str = "No entry of this name";
+    let is_yes = |code: Code| matches!(code, Code::OK | Code::SUCCESS);
+    let subject = desk.subject()?;
+    let own = name_of(&subject)?;
+    let question = subject.future(future::SET_INSTANCE_NAME, None);
+    let taken = tell_name(&subject, &own)?;
+    if !is_yes(question) && !is_yes(taken) {
+        return skipped("the driver does not know the selector");
+    }
+    ensure(is_yes(question), || format!("{question} without a name"), "yes")?;
+    ensure(is_yes(taken), || format!("{taken} for its own name {own:?}"), "yes")?;
+    let other = tell_name(&subject, NOBODY)?;
+    ensure(!is_yes(other), || format!("{other} for {NOBODY:?}"), "a refusal")?;
+    let rig = desk.rig(subject, 0)?;
+    let again = tell_name(&rig.subject, &own)?;
+    if !is_yes(again) {
+        desk.warn(format!("{again} for the name that it has, after init"));
+    }
+    let other = tell_name(&rig.subject, NOBODY)?;
+    ensure(!is_yes(other), || format!("{other} for {NOBODY:?} after init"), "a refusal")?;
+    let name = name_of(&rig.subject)?;
+    ensure(name == own, || format!("{name:?} from getDriverName"), &format!("{own:?}"))
 }
 
 fn init_answers_a_boolean(desk: &Desk) -> Check {

@@ -2,6 +2,7 @@
 
 use super::Body;
 use super::footprint::left_by_each;
+use super::init::name_of;
 use crate::case::Case;
 use crate::desk::{Check, Desk, ensure, failed, output, skipped};
 use barewire_abi::{Guid, Long};
@@ -65,6 +66,10 @@ fn registered_name(desk: &Desk) -> Check {
             desk.warn(format!("hosts show {:?} or {text:?}", entry.name));
         }
         _ => {}
+    }
+    let own = name_of(&desk.subject()?)?;
+    if own != entry.name {
+        desk.warn(format!("hosts show {:?} or {own:?}", entry.name));
     }
     Ok(())
 }

@@ -3,9 +3,10 @@
 use super::Body;
 use super::rates::offered;
 use crate::case::Case;
-use crate::desk::{Check, Desk, Rig, ensure, failed, input, output, skipped, unjudged};
-use crate::loops::{Round, Send};
+use crate::desk::{Check, Desk, Rig, Stage, ensure, failed, input, output, skipped, unjudged};
+use crate::loops::{Round, Send, Writes};
 use crate::recorder::Manners;
+use barewire_abi::Code;
 use barewire_verify::{Analysis, DamageKind, Pattern};
 
 pub(super) fn body(case: Case) -> Option<Body> {
@@ -17,6 +18,11 @@ pub(super) fn body(case: Case) -> Option<Body> {
         Case::PathLatency => path_latency,
         Case::PathConstant => path_constant,
         Case::PathSizes => path_sizes,
+        Case::PathAfterRestart => path_after_restart,
+        Case::OutputReadySaves => output_ready_saves,
+        Case::PathLaterWrites => path_later_writes,
+        Case::PathLaterAnswers => path_later_answers,
+        Case::OutputReadyCeases => output_ready_ceases,
         Case::UnwrittenOutputs => unwritten_outputs,
         _ => return None,
     })
@@ -33,15 +39,24 @@ fn round(desk: &Desk, send: Send) -> Check<Round> {
 
 fn round_of(rig: Rig<'_>, send: Send) -> Check<Round> {
     let desk = rig.desk;
+    let stage = stage(rig, send.block)?;
+    heard(desk, Round::send(stage, send)?)
+}
+
+/// As many inputs as outputs, with blocks of `block`, or of the preferred size.
+fn stage(rig: Rig<'_>, block: Option<i32>) -> Check<Stage<'_>> {
     let (inputs, outputs) = rig.channels()?;
     let channels = inputs.min(outputs);
     if channels == 0 {
         return skipped(format!("{inputs} inputs and {outputs} outputs make no loop"));
     }
     let wanted: Vec<_> = (0..channels).map(input).chain((0..channels).map(output)).collect();
-    let frames = send.block.map_or_else(|| rig.sizes().map(|sizes| sizes.preferred), Ok)?;
-    let stage = rig.stage(&wanted, frames, Manners::default())?;
-    let round = Round::send(stage, send)?;
+    let frames = block.map_or_else(|| rig.sizes().map(|sizes| sizes.preferred), Ok)?;
+    rig.stage(&wanted, frames, Manners::default())
+}
+
+/// The round, unless nothing came back.
+fn heard(desk: &Desk, round: Round) -> Check<Round> {
     if round.is_silent() {
         let text = "nothing came back from the outputs";
         return if desk.options.looped {
@@ -173,11 +188,11 @@ fn delay(round: &Round) -> Check<i64> {
 }
 
 fn path_latency(desk: &Desk) -> Check {
-    for ready in [false, true] {
-        let send = Send { bits: SAFE_BITS, output_ready: ready, ..Send::default() };
-        let round = round(desk, send)?;
+    for writes in [Writes::Within, Writes::WithinAndSays] {
+        let round = round(desk, Send { bits: SAFE_BITS, writes, ..Send::default() })?;
         let (measured, told) = (delay(&round)?, round.told_frames);
         let off = measured - told;
+        let ready = writes == Writes::WithinAndSays;
         let words = if ready { "with outputReady" } else { "without outputReady" };
         desk.note(format!("{words}: measured {measured} frames, told {told}"));
         let block = i64::from(round.block_frames);
@@ -229,6 +244,96 @@ fn path_sizes(desk: &Desk) -> Check {
         desk.ready()?.subject.set_sample_rate(before);
     }
     Ok(())
+}
+
+fn path_after_restart(desk: &Desk) -> Check {
+    let send = Send { bits: SAFE_BITS, ..Send::default() };
+    let fresh = delay(&round(desk, send)?)?;
+    let stage = stage(desk.ready()?, None)?;
+    stage.start()?;
+    stage.await_blocks(4)?;
+    stage.stop()?;
+    stage.recorder.reopen();
+    let again = heard(desk, Round::send(stage, send)?)?;
+    in_order(desk, &again)?;
+    let after = delay(&again)?;
+    let seen = || format!("{after} frames after a second start");
+    ensure(after == fresh, seen, &format!("{fresh} frames, as after the first"))
+}
+
+const NO_OUTPUT_READY: &str = "outputReady is not present";
+
+/// The way round of a host, once everything has settled.
+fn settled(desk: &Desk, writes: Writes) -> Check<Round> {
+    const LEAD_BLOCKS: usize = 16;
+    timely(desk, Send { bits: SAFE_BITS, writes, lead_blocks: LEAD_BLOCKS, ..Send::default() })
+}
+
+fn output_ready_saves(desk: &Desk) -> Check {
+    if desk.ready()?.subject.output_ready() != Code::OK {
+        return skipped(NO_OUTPUT_READY);
+    }
+    let without = delay(&settled(desk, Writes::Within)?)?;
+    let with = delay(&settled(desk, Writes::WithinAndSays)?)?;
+    desk.note(format!("{without} frames without outputReady, {with} with it"));
+    let seen = || format!("{with} frames with outputReady, {without} without");
+    ensure(with < without, seen, "a shorter way")
+}
+
+/// Sends a pattern round in real time until host and device were in time for every block, in blocks that leave a host's
+/// thread the time to be so.
+fn timely(desk: &Desk, send: Send) -> Check<Round> {
+    const TRIES: usize = 8;
+    const MOST_FRAMES: i32 = 4096;
+    for _ in 0..TRIES {
+        let rig = desk.ready()?;
+        let sizes = rig.sizes()?;
+        let longest =
+            super::buffers::promised(sizes).into_iter().rfind(|size| *size <= MOST_FRAMES);
+        let round = round_of(rig, Send { block: longest, ..send })?;
+        if !round.is_void {
+            return Ok(round);
+        }
+    }
+    skipped("the machine is too busy to be in time for every block")
+}
+
+/// A pattern that a host with a thread of its own has sent.
+fn by_a_thread(desk: &Desk, writes: Writes, lead_blocks: usize) -> Check<Round> {
+    if desk.options.simulated {
+        return skipped("in simulated time there is none between two blocks");
+    }
+    let send = Send { bits: SAFE_BITS, writes, lead_blocks, at_once: true, ..Send::default() };
+    timely(desk, send)
+}
+
+fn path_later_writes(desk: &Desk) -> Check {
+    in_order(desk, &by_a_thread(desk, Writes::Later, 0)?)
+}
+
+fn path_later_answers(desk: &Desk) -> Check {
+    if desk.ready()?.subject.output_ready() != Code::OK {
+        return skipped(NO_OUTPUT_READY);
+    }
+    in_order(desk, &by_a_thread(desk, Writes::LaterAndSays, 0)?)?;
+    in_order(desk, &by_a_thread(desk, Writes::LaterAndWithin, 0)?)?;
+    let round = settled(desk, Writes::LaterAndSays)?;
+    let (measured, told) = (delay(&round)?, round.told_frames);
+    let silent = delay(&settled(desk, Writes::Later)?)?;
+    desk.note(format!("measured {measured} frames, told {told}; {silent} without outputReady"));
+    let off = measured - told;
+    let seen = || format!("{measured} frames, told {told}");
+    ensure(off.abs() <= i64::from(round.block_frames), seen, "what getLatencies tells")?;
+    if off.abs() > 1 {
+        desk.warn(format!("{off:+} frames to what is told"));
+    }
+    let seen = || format!("{measured} frames with outputReady, {silent} without");
+    ensure(measured < silent, seen, "a shorter way")
+}
+
+fn output_ready_ceases(desk: &Desk) -> Check {
+    const BLOCKS: usize = 24;
+    in_order(desk, &by_a_thread(desk, Writes::LaterThenWithin, BLOCKS)?)
 }
 
 fn unwritten_outputs(desk: &Desk) -> Check {

@@ -253,7 +253,11 @@ fn unknown_selectors(desk: &Desk) -> Check {
     let rig = desk.ready()?;
     for selector in [0, 18, 0x7FFF_FFFF, 0x2609_2017, -1] {
         let call = format!("future({selector:#x})");
-        refuses(&format!("{call} without an argument"), rig.subject.future(selector, None))?;
+        let code = rig.subject.future(selector, None);
+        refuses(&format!("{call} without an argument"), code)?;
+        if code != Code::INVALID_PARAMETER {
+            desk.warn(format!("{code} from {call}; InvalidParameter is the word for it"));
+        }
         let place = Place::<[u8; 512]>::dirty()?;
         refuses(&call, rig.subject.future(selector, Some(&place)))?;
         ensure_clean(&call, place.stain())?;

@@ -216,7 +216,7 @@ fn no_null_time_info(desk: &Desk) -> Check {
 }
 
 /// Time info of a run, block by block.
-fn times(desk: &Desk) -> Check<(Stage<'_>, Vec<(Event, TimeSeen)>)> {
+pub(super) fn times(desk: &Desk) -> Check<(Stage<'_>, Vec<(Event, TimeSeen)>)> {
     let (stage, events) = record(desk, Manners::default())?;
     let times: Vec<_> =
         events.into_iter().filter_map(|event| Some((event, event.seen.time?))).collect();
@@ -521,6 +521,7 @@ fn output_ready_not_present(desk: &Desk) -> Check {
     });
     stage.start()?;
     stage.await_blocks(32)?;
+    stage.stop()?;
     let other = *other.lock().unwrap_or_else(PoisonError::into_inner);
     match other {
         None => Ok(()),
@@ -608,13 +609,32 @@ fn rate_change_while_running(desk: &Desk) -> Check {
     ensure(came, || format!("{blocks} blocks afterwards"), "blocks go on")?;
     let told = stage.ask(Rig::rate)?;
     let wanted = if code == Code::OK { other } else { before };
+    let pace = pace_told(&stage)?;
     stage.subject()?.set_sample_rate(before);
     let resets = stage.recorder.disturbances();
     desk.note(format!(
         "{code}; {}",
         if resets.is_empty() { "no request".to_owned() } else { resets.join(", ") }
     ));
-    ensure((told - wanted).abs() < 1.0, || format!("{told} Hz"), &format!("{wanted} Hz"))
+    ensure((told - wanted).abs() < 1.0, || format!("{told} Hz"), &format!("{wanted} Hz"))?;
+    let Some(pace) = pace.filter(|_| resets.is_empty()) else { return Ok(()) };
+    let seen = || format!("{pace:.0} frames a second by position and time of the blocks");
+    ensure((pace / wanted - 1.0).abs() < 0.04, seen, &format!("blocks at {wanted} Hz"))
+}
+
+/// Frames a second as positions and times of blocks tell, once a change has had time to show.
+fn pace_told(stage: &Stage<'_>) -> Check<Option<f64>> {
+    stage.blocks_within(64, Duration::from_secs(3));
+    stage.recorder.reopen();
+    stage.await_blocks(64)?;
+    let events = stage.recorder.events();
+    let times: Vec<TimeSeen> = events.into_iter().filter_map(|event| event.seen.time).collect();
+    let (Some(first), Some(last)) = (times.first(), times.last()) else { return Ok(None) };
+    let moved = last.position_frames.wrapping_sub(first.position_frames);
+    let passed_ns = last.time_ns.wrapping_sub(first.time_ns);
+    #[expect(clippy::cast_precision_loss, reason = "seconds at most")]
+    let pace = moved as f64 * 1e9 / passed_ns.max(1) as f64;
+    Ok(Some(pace))
 }
 
 fn quiet_run(desk: &Desk) -> Check {

@@ -100,7 +100,7 @@ fn account_for_loss(desk: &Desk, stage: &Stage<'_>, reports: bool) -> Check {
 }
 
 /// After something that ends a run: nothing is called any more.
-fn quiet_after(desk: &Desk, recorder: &Arc<Recorder>, what: &str) -> Check {
+pub(super) fn quiet_after(desk: &Desk, recorder: &Arc<Recorder>, what: &str) -> Check {
     recorder.close();
     std::thread::sleep(desk.wait(150, 2000));
     let strays = recorder.strays();
@@ -108,7 +108,7 @@ fn quiet_after(desk: &Desk, recorder: &Arc<Recorder>, what: &str) -> Check {
 }
 
 /// Makes a call that ends something, and sees to it that it does not take long.
-fn swiftly(what: &str, allowed: &[Code], call: impl FnOnce() -> Code) -> Check {
+pub(super) fn swiftly(what: &str, allowed: &[Code], call: impl FnOnce() -> Code) -> Check {
     let begin = Instant::now();
     ensure_code(what, call(), allowed)?;
     let took = begin.elapsed();
@@ -118,12 +118,12 @@ fn swiftly(what: &str, allowed: &[Code], call: impl FnOnce() -> Code) -> Check {
 
 fn silence_after_stop(desk: &Desk) -> Check {
     for round in 0..if desk.options.long { 10 } else { 3 } {
-        let mut stage = desk.running()?;
+        // The first time upon a block that is under way.
+        let mut stage = if round == 0 { busy_run(desk)? } else { desk.running()? };
         stage.await_blocks(round + 3)?;
         let subject = stage.subject()?.clone();
         swiftly("stop", &[Code::OK], || subject.stop())?;
-        let inside = stage.recorder.is_inside();
-        ensure(!inside, || "a block still under way after stop".to_owned(), "no block under way")?;
+        none_under_way(&stage.recorder, "stop")?;
         quiet_after(desk, &stage.recorder, "stop")?;
         for (_, _, view) in stage.halves()? {
             view.read();
@@ -243,19 +243,32 @@ fn restart(desk: &Desk) -> Check {
     Ok(())
 }
 
-fn dispose_while_running(desk: &Desk) -> Check {
-    let stage = desk.running()?;
+/// Blocks that take the host a while, so that what is called meanwhile comes upon one that is under way.
+fn busy_run(desk: &Desk) -> Check<Stage<'_>> {
+    let stage = desk.stage()?;
+    stage.recorder.on_block(|_, _| std::thread::sleep(Duration::from_millis(20)));
+    stage.start()?;
     stage.await_blocks(3)?;
+    Ok(stage)
+}
+
+fn none_under_way(recorder: &Arc<Recorder>, what: &str) -> Check {
+    let seen = || format!("a block still under way after {what}");
+    ensure(!recorder.is_inside(), seen, "no block under way")
+}
+
+fn dispose_while_running(desk: &Desk) -> Check {
+    let stage = busy_run(desk)?;
     let subject = stage.subject()?.clone();
     swiftly("disposeBuffers while running", &[Code::OK], || subject.dispose_buffers())?;
+    none_under_way(&stage.recorder, "disposeBuffers")?;
     quiet_after(desk, &stage.recorder, "disposeBuffers")?;
     let code = subject.start();
     ensure(code != Code::OK, || "OK from start after disposeBuffers".to_owned(), "a refusal")
 }
 
 fn release_while_running(desk: &Desk) -> Check {
-    let mut stage = desk.running()?;
-    stage.await_blocks(3)?;
+    let mut stage = busy_run(desk)?;
     let Some(subject) = stage.subject.take() else { return Ok(()) };
     let begin = Instant::now();
     let count = subject.end();
@@ -263,6 +276,7 @@ fn release_while_running(desk: &Desk) -> Check {
     ensure(count == 0, || format!("a count of {count} from Release"), "0")?;
     let seen = || format!("Release took {:.1} s", took.as_secs_f64());
     ensure(took < END + GRACE, seen, "two seconds at most")?;
+    none_under_way(&stage.recorder, "Release")?;
     quiet_after(desk, &stage.recorder, "Release")
 }
 

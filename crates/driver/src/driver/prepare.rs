@@ -5,7 +5,7 @@ use crate::buffers::{self, Bank};
 use crate::config::Config;
 use crate::crew::{Crew, Ears, Reopener};
 use crate::holder;
-use crate::host_client::{HostClient, RunState};
+use crate::host_client::{HostClient, PATIENCE, RunState};
 use crate::notifier::Requests;
 use crate::offer::{Direction, Offer, refusal};
 use crate::opening::{Opened, Opening, Target, Targets};
@@ -84,7 +84,7 @@ impl Core {
             rate: self.known.rate_hz.clone(),
             before: 0,
             answers_later: false,
-            lates: 0,
+            patience: PATIENCE,
         };
         let (engine_events, engine_reader) = events(EVENTS);
         let (stream_events, stream_reader) = events(EVENTS);

@@ -1,6 +1,7 @@
 //! What a driver says of itself, for status files, the command line and tests.
 
 use super::{Core, Driver};
+use crate::config::Config;
 use crate::diary::Diary;
 use crate::events::Report;
 use crate::state::State;
@@ -27,6 +28,16 @@ impl Observer {
     pub fn report(&self) -> Report {
         let state = self.0.state.lock();
         self.0.report(&state)
+    }
+}
+
+/// The state in a word.
+fn name(state: &State) -> &'static str {
+    match state {
+        State::Loaded => "loaded",
+        State::Initialized(_) => "initialized",
+        State::Prepared(_) => "prepared",
+        State::Running(_) => "running",
     }
 }
 
@@ -71,7 +82,7 @@ impl Core {
             device_name: offer.as_ref().map(|offer| offer.device.name.clone()),
             reason_for_device: offer.as_ref().map(|offer| offer.reason.clone()),
             held: offer.as_ref().map_or_else(Vec::new, |offer| offer.held.clone()),
-            state: state.name(),
+            state: name(state),
             rate: self.rate(),
             block_frames,
             period_frames: shape.map(|shape| shape.period_frames),
@@ -128,6 +139,14 @@ impl Core {
             side(setup.shape.capture),
             side(setup.shape.playback),
         )
+    }
+
+    /// What is wrong with the place of status and log, if anything is.
+    pub(super) fn open_diary(&self, config: &Config) -> Option<String> {
+        let place = config.diary.as_ref()?;
+        let (diary, problem) = Diary::new(place, self.number);
+        *self.diary.lock() = Some(diary);
+        problem
     }
 
     /// What a run came to, in a sentence for the log.
