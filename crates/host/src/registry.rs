@@ -79,6 +79,11 @@ impl Entry {
     pub fn title(&self) -> &str {
         self.description.as_deref().unwrap_or(&self.name)
     }
+
+    /// The file to load, with the folder in which Windows finds one that is registered without.
+    pub fn file(&self) -> PathBuf {
+        os::in_system(&self.driver).unwrap_or_else(|| self.driver.clone())
+    }
 }
 
 /// What is registered.

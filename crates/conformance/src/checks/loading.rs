@@ -8,7 +8,6 @@ use crate::desk::{Check, Desk, ensure, failed, output, skipped};
 use barewire_abi::{Guid, Long};
 use barewire_host::bare::{L, Place, imbalances};
 use barewire_rt::Footprint;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(super) fn body(case: Case) -> Option<Body> {
@@ -33,28 +32,13 @@ const BY_PATH: &str = "the driver was named by its path, not by a registered nam
 
 fn registration(desk: &Desk) -> Check {
     let Some(entry) = &desk.options.registered else { return skipped(BY_PATH) };
-    let file = &entry.driver;
-    if let Some(found) = in_system(file) {
-        let (file, found) = (file.display(), found.display());
-        desk.warn(format!("{file} without a folder; Windows finds {found}, and each host has to"));
-        return Ok(());
+    let (named, file) = (&entry.driver, entry.file());
+    if *named != file {
+        let (named, file) = (named.display(), file.display());
+        desk.warn(format!("{named} without a folder; Windows finds {file}, and each host has to"));
     }
     ensure(file.is_absolute(), || format!("the path {}", file.display()), "an absolute path")?;
     ensure(file.is_file(), || format!("no file at {}", file.display()), "the driver's file")
-}
-
-/// Where Windows finds a file that is named without a folder: whoever loads it, and JUCE, which opens it first, look there.
-fn in_system(file: &Path) -> Option<PathBuf> {
-    if file.file_name()? != file.as_os_str() {
-        return None;
-    }
-    folders_of_system().map(|folder| folder.join(file)).find(|place| place.is_file())
-}
-
-/// Windows' own folders; none elsewhere.
-fn folders_of_system() -> impl Iterator<Item = PathBuf> {
-    let root = cfg!(windows).then(|| std::env::var_os("SystemRoot")).flatten();
-    root.map(PathBuf::from).into_iter().flat_map(|root| [root.join("System32"), root])
 }
 
 fn registered_name(desk: &Desk) -> Check {
@@ -226,6 +210,7 @@ mod tests {
     use crate::desk::{End, Options};
     use crate::outcome::Status;
     use barewire_host::{Source, registry::Entry};
+    use std::path::PathBuf;
 
     fn verdict(driver: &str) -> Status {
         let (name, driver) = ("Specimen".to_owned(), PathBuf::from(driver));

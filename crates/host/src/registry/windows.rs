@@ -182,6 +182,16 @@ fn read(root: &Root, view: View, name: &str) -> Result<Entry> {
     Ok(Entry { name: name.into(), driver, description, class: Some(class), bits })
 }
 
+/// Where a file lies that is named without a folder: whoever loads it, and hosts that open it first, look there.
+pub(super) fn in_system(file: &Path) -> Option<PathBuf> {
+    if file.file_name()? != file.as_os_str() {
+        return None;
+    }
+    let root = PathBuf::from(std::env::var_os("SystemRoot")?);
+    let places = [root.join("System32"), root].map(|folder| folder.join(file));
+    places.into_iter().find(|place| place.is_file())
+}
+
 /// For programs of how many bits a file is; `None` if it is no program file.
 pub(crate) fn bits_of(file: &Path) -> Option<u32> {
     match object::FileKind::parse(&*std::fs::read(file).ok()?) {
@@ -320,4 +330,25 @@ fn done<T>(root: &Path, what: &str, answer: windows_registry::Result<T>) -> Resu
             Error::new(ErrorKind::Io, text).os_code(code)
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_a_folder_is_found_where_windows_looks() {
+        let entry = |driver: &str| Entry {
+            name: "Some".into(),
+            driver: driver.into(),
+            description: None,
+            class: None,
+            bits: usize::BITS,
+        };
+        let found = entry("kernel32.dll").file();
+        assert!(found.is_absolute() && found.is_file(), "{}", found.display());
+        for elsewhere in ["nowhere.dll", r"folder\kernel32.dll", r"C:\kernel32.dll"] {
+            assert_eq!(entry(elsewhere).file(), PathBuf::from(elsewhere));
+        }
+    }
 }

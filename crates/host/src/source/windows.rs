@@ -57,7 +57,7 @@ pub(super) fn load_entry(entry: &Entry) -> Result<Loaded> {
     if entry.bits != usize::BITS {
         return Err(registry::other_kind(&format!("the driver \"{}\"", entry.name), entry.bits));
     }
-    let Some(class) = entry.class else { return load_file(&entry.driver, None) };
+    let Some(class) = entry.class else { return load_file(&entry.file(), None) };
     enter_apartment()?;
     let (id, mut object) = (guid(class), ptr::null_mut());
     // SAFETY: ids and place live over the call; the interface's id is the class's own.
@@ -72,7 +72,7 @@ pub(super) fn load_entry(entry: &Entry) -> Result<Loaded> {
     };
     // COM made it in an apartment of its own and cannot pass it on: this thread is in the other kind (NAudio issue 843).
     if answer == E_NOINTERFACE {
-        return load_file(&entry.driver, Some(class));
+        return load_file(&entry.file(), Some(class));
     }
     if answer != S_OK {
         return Err(not_made(&entry.name, &entry.driver, answer));
@@ -96,7 +96,8 @@ pub(super) fn load_file(path: &Path, class: Option<Guid>) -> Result<Loaded> {
     if let Some(bits) = registry::bits_of(&path).filter(|bits| *bits != usize::BITS) {
         return Err(registry::other_kind(&path.display().to_string(), bits));
     }
-    let class = class.or_else(|| registered(&path)).unwrap_or(OWN_CLASS);
+    let known = class.or_else(|| registered(&path));
+    let class = known.unwrap_or(OWN_CLASS);
     // SAFETY: loading runs the file's initialisers; it was named as a driver by the user or the registry. What it needs
     // lies beside it.
     let library = unsafe { native::Library::load_with_flags(&path, LOAD_WITH_ALTERED_SEARCH_PATH) };
@@ -114,6 +115,11 @@ pub(super) fn load_file(path: &Path, class: Option<Guid>) -> Result<Loaded> {
     let mut factory = ptr::null_mut();
     // SAFETY: ids and place live over the call.
     let answer = unsafe { get(&raw const class, &raw const ICLASS_FACTORY, &raw mut factory) };
+    if answer == CLASS_E_CLASSNOTAVAILABLE && known.is_none() {
+        let why = "it is registered nowhere, and a file alone does not tell its class";
+        let remedy = "register it (`regsvr32 FILE`), and name it as it is registered";
+        return Err(unloadable(&path, why).remedy(remedy));
+    }
     if answer != S_OK || factory.is_null() {
         return Err(not_made(&class.to_string(), &path, answer));
     }
@@ -154,7 +160,7 @@ fn from_factory(factory: *mut *const FactoryTable, class: Guid) -> *mut c_void {
 fn registered(path: &Path) -> Option<Guid> {
     let is_it = |entry: &Entry| {
         entry.bits == usize::BITS
-            && std::fs::canonicalize(&entry.driver).is_ok_and(|driver| driver == path)
+            && std::fs::canonicalize(entry.file()).is_ok_and(|driver| driver == path)
     };
     let listing = registry::entries(&registry::default_root()).ok()?;
     listing.entries.into_iter().find(is_it)?.class
