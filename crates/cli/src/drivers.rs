@@ -195,7 +195,16 @@ fn answer(command: &mut Command) -> Result<Summary> {
         }
         bail!("{words}");
     }
-    serde_json::from_str(&words.lines()).context("it printed over its own answer")
+    among(&words.lines()).context("it printed over its own answer")
+}
+
+/// The answer among whatever else a driver prints, before it and behind it, on the same line too.
+fn among(words: &str) -> Option<Summary> {
+    let parse = |line: &str| {
+        let from = line.find('{')?;
+        serde_json::Deserializer::from_str(&line[from..]).into_iter().next()?.ok()
+    };
+    words.lines().rev().find_map(parse)
 }
 
 /// What comes out of a stream of a child, read by a thread of its own, which ends when nobody holds the stream any more.
@@ -347,5 +356,21 @@ mod tests {
         let complaint = say("sleep 20 & echo 'barewire: nobody is there' >&2; exit 1").unwrap_err();
         assert_eq!(complaint.to_string(), "nobody is there");
         assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
+    }
+
+    const ANSWER: &str = r#"{"name":"Some","version":3,"inputs":2,"outputs":2,"sample_type":null,"rates_hz":[],"rate_hz":null,"block_frames":null,"output_ready":false,"remarks":[]}"#;
+
+    #[test]
+    fn an_answer_is_found_among_what_a_driver_prints() {
+        let said = [
+            format!("{ANSWER}\n"),
+            format!("a line\n{ANSWER}\r\n"),
+            format!("no end of line {ANSWER}\nbye\n"),
+            format!("{{ odd }}\n{ANSWER} and more\n}}\n"),
+        ];
+        for words in said {
+            assert_eq!(among(&words).map(|it| it.version), Some(3), "{words}");
+        }
+        assert!(among("nothing\n{}\n").is_none());
     }
 }

@@ -44,7 +44,7 @@ faults! {
     RefusalWithPointer "refusal-with-pointer" breaks "query-interface";
     NameUnterminated "name-unterminated" breaks "name-before-init";
     NameTooLong "name-too-long" breaks "name-before-init";
-    ErrorTextTooLong "error-text-too-long" breaks "error-message-before-error" and "init";
+    ErrorTextTooLong "error-text-too-long" breaks "error-message-before-error";
     VersionChanges "version-changes" breaks "version-is-stable";
     VersionNegative "version-negative" breaks "version-is-stable";
     TakesAnyName "takes-any-name" breaks "instance-name";
