@@ -71,6 +71,22 @@ cases! {
         "On 32-bit Windows every method takes exactly its own arguments from the stack and keeps EBX, ESI and EDI."
         "A method with the wrong calling convention destroys the caller's stack."
         "The interface's methods are thiscall, COM's three stdcall."
+    ThreadingModel "threading-model" Loading Should [Registration]
+        "The registered threading model is \"Apartment\" or \"Both\"."
+        "With any other COM makes the object in an apartment that its host is not in, and cannot pass it on: the host is told that there is no such interface."
+        "COM; the interface's own sample driver, FlexASIO."
+    BothWidths "both-widths" Loading Information [Registration]
+        "The driver is registered for 32-bit and for 64-bit programs."
+        "A host sees the drivers of its own width alone."
+        "The interface's list of drivers; its users' most frequent question."
+    Apartments "apartments" Loading Should [Init]
+        "The driver works on threads in COM's multithreaded apartment, and on threads that do not use COM, as on those in an apartment of their own."
+        ".NET hosts are in the multithreaded apartment; rs_asio loads the file without COM."
+        "NAudio issue 843; rs_asio."
+    Aggregation "aggregation" Loading Should [Instantiation]
+        "The class factory refuses to make the object a part of another one, with CLASS_E_NOAGGREGATION and no object."
+        "An object that does not know its outer one breaks the counting of both."
+        "COM, IClassFactory::CreateInstance."
     NameBeforeInit "name-before-init" Init Must [Instantiation]
         "getDriverName works before init, ends within 32 bytes and writes no byte beyond them."
         "Hosts show the name before they initialise, and give 32 bytes."

@@ -2,6 +2,7 @@
 
 mod buffers;
 mod clock;
+mod com;
 mod dsd;
 mod footprint;
 mod hosts;
@@ -32,6 +33,9 @@ pub(crate) fn check(case: Case, desk: &Desk) -> Check {
         | Case::InstancesLeaveNothing
         | Case::UnloadAfterRelease
         | Case::StackBalance => loading::body(case),
+        Case::ThreadingModel | Case::BothWidths | Case::Apartments | Case::Aggregation => {
+            com::body(case)
+        }
         Case::CanSampleRate
         | Case::AbsurdRates
         | Case::SampleRate

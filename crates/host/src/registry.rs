@@ -72,6 +72,8 @@ pub struct Entry {
     pub class: Option<Guid>,
     /// For processes of how many bits it is.
     pub bits: u32,
+    /// Windows: the apartments that its objects may be made in, as the registry says.
+    pub threading: Option<String>,
 }
 
 impl Entry {

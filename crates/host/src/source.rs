@@ -10,6 +10,8 @@ mod windows;
 use linux as os;
 #[cfg(windows)]
 use windows as os;
+#[cfg(windows)]
+pub use windows::Apartment;
 
 use crate::refusal::{misbehaved, refusal};
 use crate::registry::Entry;
@@ -77,6 +79,19 @@ impl Source {
     /// What it is called in messages: a path, a registered name, or what was given.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Asks the driver's class factory for an object that is to be a part of another one: the answer, and whether it made one.
+    ///
+    /// # Errors
+    /// If it cannot be loaded, or has no factory.
+    #[cfg(windows)]
+    pub fn aggregate(&self) -> Result<(i32, bool)> {
+        match &self.kind {
+            Kind::File(path) => os::aggregate(path, None),
+            Kind::Entry(entry) => os::aggregate(&entry.driver, entry.class),
+            Kind::Maker(_) => Err(misbehaved(&self.name, "it has no class factory")),
+        }
     }
 
     /// Loads the driver, tells it its name and initialises it.

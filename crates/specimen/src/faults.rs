@@ -37,6 +37,8 @@ faults! {
     LeaksThreads "leaks-threads" breaks "instances-leave-nothing" and "unload-after-release";
     LeaksMemory "leaks-memory" breaks "instances-leave-nothing";
     ThreadOutlivesRelease "thread-outlives-release" breaks "unload-after-release";
+    Aggregates "aggregates" breaks "aggregation";
+    ShunsMultithreaded "shuns-multithreaded" breaks "apartments";
     TakesTooMuch "takes-too-much" breaks "stack-balance";
     TakesNothing "takes-nothing" breaks "stack-balance";
     DestroysRegister "destroys-register" breaks "stack-balance";
@@ -191,11 +193,13 @@ faults! {
 }
 
 impl Kind {
-    /// Whether it can be wrong here: on 32-bit Windows alone methods take their arguments off the stack.
+    /// Whether it can be wrong here: only Windows has COM, and on 32-bit Windows alone methods take their arguments off the
+    /// stack.
     pub fn is_possible(self) -> bool {
+        let is_of_com = matches!(self, Self::Aggregates | Self::ShunsMultithreaded);
         let is_convention =
             matches!(self, Self::TakesTooMuch | Self::TakesNothing | Self::DestroysRegister);
-        !is_convention || cfg!(all(windows, target_arch = "x86"))
+        (!is_of_com || cfg!(windows)) && (!is_convention || cfg!(all(windows, target_arch = "x86")))
     }
 
     /// Whether it shows only against a clock.

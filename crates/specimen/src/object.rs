@@ -150,6 +150,10 @@ pub(crate) fn init(object: &Object, handle: *mut c_void) -> i32 {
     if has(Kind::InitFailsSilently) {
         return 0;
     }
+    #[cfg(windows)]
+    if has(Kind::ShunsMultithreaded) && crate::factory::is_multithreaded() {
+        return 0;
+    }
     if has(Kind::LeaksThreads) {
         thread::spawn(|| thread::sleep(FOR_EVER));
     }

@@ -28,7 +28,7 @@ pub(super) fn body(case: Case) -> Option<Body> {
 /// A selector that the interface does not know.
 const UNKNOWN_SELECTOR: i32 = 0x0BAD_CA11;
 
-const BY_PATH: &str = "the driver was named by its path, not by a registered name";
+pub(super) const BY_PATH: &str = "the driver was named by its path, not by a registered name";
 
 fn registration(desk: &Desk) -> Check {
     let Some(entry) = &desk.options.registered else { return skipped(BY_PATH) };
@@ -214,7 +214,8 @@ mod tests {
 
     fn verdict(driver: &str) -> Status {
         let (name, driver) = ("Specimen".to_owned(), PathBuf::from(driver));
-        let entry = Entry { name, driver, description: None, class: None, bits: usize::BITS };
+        let (description, class, threading) = (None, None, None);
+        let entry = Entry { name, driver, description, class, bits: usize::BITS, threading };
         let options = Options { registered: Some(entry), ..Options::default() };
         let desk = Desk::new(Source::file("none"), options);
         let result = registration(&desk);

@@ -162,10 +162,10 @@ fn read(root: &Root, view: View, name: &str) -> Result<Entry> {
     let id = key.get_string("CLSID").map_err(|_| problem("it names no class".to_owned()))?;
     let class = Guid::parse(&id).ok_or_else(|| problem(format!("{id:?} is no class id")))?;
     let place = format!(r"CLSID\{class}\InprocServer32");
-    let file = view
-        .open(CLASSES_ROOT, &place)
-        .and_then(|key| key.get_string(""))
-        .map_err(|_| problem(format!("its class {class} is not registered")))?;
+    let unknown = |_| problem(format!("its class {class} is not registered"));
+    let server = view.open(CLASSES_ROOT, &place).map_err(unknown)?;
+    let file = server.get_string("").map_err(unknown)?;
+    let threading = server.get_string("ThreadingModel").ok();
     let driver = PathBuf::from(file.trim().trim_matches('"'));
     // A bare name is looked for by the loader, and variables are resolved by COM.
     if driver.is_absolute() && !file.contains('%') {
@@ -179,7 +179,7 @@ fn read(root: &Root, view: View, name: &str) -> Result<Entry> {
         }
     }
     let description = key.get_string("Description").ok().filter(|text| !text.is_empty());
-    Ok(Entry { name: name.into(), driver, description, class: Some(class), bits })
+    Ok(Entry { name: name.into(), driver, description, class: Some(class), bits, threading })
 }
 
 /// Where a file lies that is named without a folder: whoever loads it, and hosts that open it first, look there.

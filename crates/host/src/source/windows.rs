@@ -15,7 +15,8 @@ use windows_sys::Win32::Foundation::{
     CLASS_E_CLASSNOTAVAILABLE, E_NOINTERFACE, REGDB_E_CLASSNOTREG, RPC_E_CHANGED_MODE, S_OK,
 };
 use windows_sys::Win32::System::Com::{
-    CLSCTX_INPROC_SERVER, COINIT_APARTMENTTHREADED, CoCreateInstance, CoInitializeEx,
+    CLSCTX_INPROC_SERVER, COINIT_APARTMENTTHREADED, COINIT_MULTITHREADED, CoCreateInstance,
+    CoInitializeEx, CoUninitialize,
 };
 use windows_sys::Win32::System::LibraryLoader::LOAD_WITH_ALTERED_SEARCH_PATH;
 use windows_sys::Win32::UI::WindowsAndMessaging::GetDesktopWindow;
@@ -46,6 +47,43 @@ fn enter_apartment() -> Result<()> {
     }
     let text = "Windows does not let this thread use COM";
     Err(Error::new(ErrorKind::Malfunction, text).os_code(answer))
+}
+
+/// What a thread has to do with COM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Apartment {
+    /// An apartment of its own: what most hosts have.
+    Single,
+    /// The apartment of all threads that want none of their own.
+    Multi,
+}
+
+impl Apartment {
+    /// Runs `body` on a new thread that is in this apartment.
+    ///
+    /// # Errors
+    /// If Windows does not let a thread in, or `body` panics.
+    pub fn inside<T: Send>(self, body: impl FnOnce() -> T + Send) -> Result<T> {
+        let kind = match self {
+            Self::Single => COINIT_APARTMENTTHREADED,
+            Self::Multi => COINIT_MULTITHREADED,
+        };
+        let enter = || {
+            // SAFETY: the reserved pointer is null.
+            let answer = unsafe { CoInitializeEx(ptr::null(), kind.cast_unsigned()) };
+            if answer < 0 {
+                let text = "Windows does not let a thread use COM";
+                return Err(Error::new(ErrorKind::Malfunction, text).os_code(answer));
+            }
+            let done = body();
+            // SAFETY: entered above, on this thread.
+            unsafe { CoUninitialize() };
+            Ok(done)
+        };
+        let ended = std::thread::scope(|scope| scope.spawn(enter).join());
+        let panicked = |_| Error::new(ErrorKind::Malfunction, "a thread of the tester panicked");
+        ended.map_err(panicked)?
+    }
 }
 
 fn guid(id: Guid) -> GUID {
@@ -92,6 +130,14 @@ fn not_made(name: &str, file: &Path, answer: HRESULT) -> Error {
 
 /// Loads the file and asks its factory for `class`: the one that it is registered with if none is given, else ours.
 pub(super) fn load_file(path: &Path, class: Option<Guid>) -> Result<Loaded> {
+    let (library, factory, class) = factory(path, class)?;
+    let (_, object) = from_factory(factory, class, ptr::null_mut());
+    let driver = owned(&path.display().to_string(), object)?;
+    Ok(Loaded { driver, library: Some(library) })
+}
+
+/// The file, its factory, and the class that the factory makes.
+fn factory(path: &Path, class: Option<Guid>) -> Result<(Library, *mut *const FactoryTable, Guid)> {
     let path = whole(path)?;
     if let Some(bits) = registry::bits_of(&path).filter(|bits| *bits != usize::BITS) {
         return Err(registry::other_kind(&path.display().to_string(), bits));
@@ -123,9 +169,7 @@ pub(super) fn load_file(path: &Path, class: Option<Guid>) -> Result<Loaded> {
     if answer != S_OK || factory.is_null() {
         return Err(not_made(&class.to_string(), &path, answer));
     }
-    let object = from_factory(factory.cast(), class);
-    let driver = owned(&path.display().to_string(), object)?;
-    Ok(Loaded { driver, library: Some(library) })
+    Ok((library, factory.cast(), class))
 }
 
 /// The head of `IClassFactory`'s table.
@@ -142,18 +186,61 @@ struct FactoryTable {
     ) -> HRESULT,
 }
 
-/// An object of the factory, whose reference is given up; null if it makes none.
-fn from_factory(factory: *mut *const FactoryTable, class: Guid) -> *mut c_void {
+/// An object of the factory, whose reference is given up, and what it answered; null if it makes none.
+fn from_factory(
+    factory: *mut *const FactoryTable,
+    class: Guid,
+    outer: *mut c_void,
+) -> (HRESULT, *mut c_void) {
     let mut object = ptr::null_mut();
     // SAFETY: a factory that was answered with success begins with the pointer to its table.
     let table = unsafe { &**factory };
-    // SAFETY: the interface's function, not for an aggregate; id and place live over the call.
-    let answer = unsafe {
-        (table.create)(factory.cast(), ptr::null_mut(), &raw const class, &raw mut object)
-    };
+    // SAFETY: the interface's function; id, place and the outer object live over the call.
+    let answer =
+        unsafe { (table.create)(factory.cast(), outer, &raw const class, &raw mut object) };
     // SAFETY: the reference that came with the factory.
     unsafe { (table.release)(factory.cast()) };
-    if answer == S_OK { object } else { ptr::null_mut() }
+    (answer, if answer == S_OK { object } else { ptr::null_mut() })
+}
+
+/// Asks the file's factory for an object that is to be a part of another one. What it answers, and whether it made one; that
+/// is left to itself, for nobody knows whose references count.
+pub(super) fn aggregate(path: &Path, class: Option<Guid>) -> Result<(HRESULT, bool)> {
+    let (library, factory, class) = factory(path, class)?;
+    let outer = Outer { table: &OUTER };
+    let (answer, object) = from_factory(factory, class, (&raw const outer).cast_mut().cast());
+    if !object.is_null() {
+        std::mem::forget(library);
+    }
+    Ok((answer, !object.is_null()))
+}
+
+/// An object with nothing but an identity, on the stack.
+#[repr(C)]
+struct Outer {
+    table: &'static OuterTable,
+}
+
+#[repr(C)]
+struct OuterTable {
+    query_interface: extern "system" fn(*mut c_void, *const Guid, *mut *mut c_void) -> HRESULT,
+    add_ref: extern "system" fn(*mut c_void) -> u32,
+    release: extern "system" fn(*mut c_void) -> u32,
+}
+
+static OUTER: OuterTable =
+    OuterTable { query_interface: has_nothing, add_ref: is_counted, release: is_counted };
+
+extern "system" fn has_nothing(_: *mut c_void, _: *const Guid, place: *mut *mut c_void) -> HRESULT {
+    if !place.is_null() {
+        // SAFETY: the caller's place for a pointer.
+        unsafe { place.write(ptr::null_mut()) };
+    }
+    E_NOINTERFACE
+}
+
+extern "system" fn is_counted(_: *mut c_void) -> u32 {
+    1
 }
 
 /// The class that the file is registered with, for programs of this kind.
