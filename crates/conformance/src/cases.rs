@@ -79,10 +79,6 @@ cases! {
         "The driver is registered for 32-bit and for 64-bit programs."
         "A host sees the drivers of its own width alone."
         "The interface's list of drivers; its users' most frequent question."
-    Apartments "apartments" Loading Should [Init]
-        "The driver works on threads in COM's multithreaded apartment, and on threads that do not use COM, as on those in an apartment of their own."
-        ".NET hosts are in the multithreaded apartment; rs_asio loads the file without COM."
-        "NAudio issue 843; rs_asio."
     Aggregation "aggregation" Loading Should [Instantiation]
         "The class factory refuses to make the object a part of another one, with CLASS_E_NOAGGREGATION and no object."
         "An object that does not know its outer one breaks the counting of both."
@@ -111,6 +107,10 @@ cases! {
         "init succeeds on a machine that has what the driver needs."
         "Everything else rests on it."
         "The interface."
+    Apartments "apartments" Init Should [Init]
+        "The driver works on threads in COM's multithreaded apartment, and on threads that do not use COM, as on those in an apartment of their own."
+        ".NET hosts are in the multithreaded apartment; rs_asio loads the file without COM."
+        "NAudio issue 843; rs_asio."
     CallsBeforeInit "calls-before-init" Init Must [Instantiation]
         "Every method before init answers an error or sane data, never crashes, and never answers SUCCESS."
         "Hosts go on calling after an init that failed."

@@ -18,6 +18,7 @@ pub(super) fn run(lab: &Lab) -> Result<String> {
     registration::barewire(lab, &["register"])?;
     let path = conform(lab, LIBRARY, "path")?;
     let registered = conform(lab, "Barewire", "registered")?;
+    a_wrong_threading_model_is_seen(lab)?;
     a_new_skip_is_seen(lab)?;
     Ok(format!("by path {path}; by name {registered}"))
 }
@@ -37,6 +38,35 @@ fn conform(lab: &Lab, subject: &str, way: &str) -> Result<String> {
     let said = tester(lab, &[subject]).with_context(|| format!("{subject}, {name}"))?;
     let last = said.lines().rev().find(|line| line.contains(" cases: ")).context(said.clone())?;
     Ok(last.to_owned())
+}
+
+/// The rules of the registry are broken by an entry of ours that was made wrong.
+fn a_wrong_threading_model_is_seen(lab: &Lab) -> Result<()> {
+    let class = barewire_class(lab)?;
+    let place = format!("HKLM\\SOFTWARE\\Classes\\CLSID\\{class}\\InprocServer32");
+    let reg = lab.prefix.path.join(lab.bits.system_folder()).join("reg.exe");
+    let set = |model: &str| {
+        let words = ["add", &place, "/v", "ThreadingModel", "/d", model, "/f"];
+        lab.run_well(&reg, &words, &[], Duration::from_secs(60)).map(drop)
+    };
+    set("Free")?;
+    let outcome = tester(lab, &["Barewire", "threading-model"]);
+    set("Both")?;
+    match outcome {
+        Err(error) if format!("{error:#}").contains("saw \"Free\"") => Ok(()),
+        Err(error) => Err(error),
+        Ok(said) => bail!("a wrong threading model was taken for well:\n{said}"),
+    }
+}
+
+/// The class id that our driver's entry names.
+fn barewire_class(lab: &Lab) -> Result<String> {
+    let reg = lab.prefix.path.join(lab.bits.system_folder()).join("reg.exe");
+    let words = ["query", "HKLM\\SOFTWARE\\ASIO\\Barewire", "/v", "CLSID"];
+    let ran = lab.run(&reg, &words, &[], Duration::from_secs(60))?;
+    let begin = ran.said.find('{').with_context(|| ran.said.clone())?;
+    let end = ran.said.find('}').with_context(|| ran.said.clone())?;
+    Ok(ran.said[begin..=end].to_owned())
 }
 
 /// With nothing listed the same skips are failures.
