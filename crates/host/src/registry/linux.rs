@@ -86,14 +86,13 @@ pub fn entry(root: &Path, name: &str) -> Result<Entry> {
         return Err(Error::new(ErrorKind::NotFound, text).remedy("install or unregister it"));
     }
     let description = first_line(&folder.join("description")).ok().filter(|line| !line.is_empty());
-    Ok(Entry {
-        name: name.into(),
-        driver,
-        description,
-        class: None,
-        bits: usize::BITS,
-        threading: None,
-    })
+    Ok(plain(name, driver, description))
+}
+
+/// An entry without what only Windows has.
+fn plain(name: &str, driver: PathBuf, description: Option<String>) -> Entry {
+    let (name, bits) = (name.into(), usize::BITS);
+    Entry { name, driver, description, class: None, bits, threading: None }
 }
 
 /// Registers the file `driver` as `name`, or renews what is registered so.
@@ -130,14 +129,7 @@ pub fn register(root: &Path, name: &str, driver: &Path, description: &str) -> Re
     // Last: from now on hosts see the entry.
     write_line(&folder, "driver", line)?;
     let description = Some(description.to_owned()).filter(|text| !text.is_empty());
-    Ok(Entry {
-        name: name.into(),
-        driver,
-        description,
-        class: None,
-        bits: usize::BITS,
-        threading: None,
-    })
+    Ok(plain(name, driver, description))
 }
 
 /// Takes the entry `name` away. What others put into its folder stays, and the folder with it.
