@@ -21,6 +21,4 @@ pub use probe::{Probe, ProbedChannel, ProbedClock, probe};
 pub use run::{Block, BlockTime, Player};
 pub use session::{BlockSize, ChannelShape, Direction, Manners, Request, Session, Shape};
 pub use slots::SLOTS;
-#[cfg(windows)]
-pub use source::Apartment;
-pub use source::Source;
+pub use source::{Apartment, Source};

@@ -10,8 +10,6 @@ mod windows;
 use linux as os;
 #[cfg(windows)]
 use windows as os;
-#[cfg(windows)]
-pub use windows::Apartment;
 
 use crate::refusal::{misbehaved, refusal};
 use crate::registry::Entry;
@@ -84,8 +82,7 @@ impl Source {
     /// Asks the driver's class factory for an object that is to be a part of another one: the answer, and whether it made one.
     ///
     /// # Errors
-    /// If it cannot be loaded, or has no factory.
-    #[cfg(windows)]
+    /// If it cannot be loaded, or has no such factory: only Windows has COM.
     pub fn aggregate(&self) -> Result<(i32, bool)> {
         match &self.kind {
             Kind::File(path) => os::aggregate(path, None),
@@ -111,6 +108,25 @@ impl Source {
             Kind::Entry(entry) => os::load_entry(entry),
             Kind::Maker(make) => Ok(Loaded { driver: owned(&self.name, make())?, library: None }),
         }
+    }
+}
+
+/// What a thread of Windows has to do with COM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Apartment {
+    /// An apartment of its own: what most hosts have.
+    Single,
+    /// The apartment of all threads that want none of their own.
+    Multi,
+}
+
+impl Apartment {
+    /// Runs `body` on a new thread that is in this apartment.
+    ///
+    /// # Errors
+    /// If a thread is not let in, or `body` panics; `Unsupported` where there is no COM.
+    pub fn inside<T: Send>(self, body: impl FnOnce() -> T + Send) -> Result<T> {
+        os::inside(self, body)
     }
 }
 

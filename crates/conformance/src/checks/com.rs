@@ -2,9 +2,8 @@
 
 use super::Body;
 use crate::case::Case;
-use crate::desk::{Check, Desk, skipped};
-#[cfg(windows)]
-use crate::desk::{End, ensure, failed};
+use crate::desk::{Check, Desk, End, ensure, failed, skipped};
+use barewire_host::{Apartment, Source};
 
 pub(super) fn body(case: Case) -> Option<Body> {
     Some(match case {
@@ -16,6 +15,8 @@ pub(super) fn body(case: Case) -> Option<Body> {
     })
 }
 
+/// CLASS_E_NOAGGREGATION.
+const NO_AGGREGATION: i32 = 0x8004_0110_u32.cast_signed();
 const ONLY_WINDOWS: &str = "only Windows has COM";
 
 fn threading_model(desk: &Desk) -> Check {
@@ -34,7 +35,7 @@ fn judge_model(model: Option<&str>) -> Check {
         return Ok(());
     }
     let seen = model.map_or("none".to_owned(), |model| format!("{model:?}"));
-    crate::desk::failed(seen, "\"Apartment\" or \"Both\"")
+    failed(seen, "\"Apartment\" or \"Both\"")
 }
 
 fn both_widths(desk: &Desk) -> Check {
@@ -50,19 +51,10 @@ fn both_widths(desk: &Desk) -> Check {
     Ok(())
 }
 
-#[cfg(not(windows))]
-fn apartments(_: &Desk) -> Check {
-    skipped(ONLY_WINDOWS)
-}
-
-#[cfg(not(windows))]
-fn aggregation(_: &Desk) -> Check {
-    skipped(ONLY_WINDOWS)
-}
-
-#[cfg(windows)]
 fn apartments(desk: &Desk) -> Check {
-    use barewire_host::{Apartment, Source};
+    if !cfg!(windows) {
+        return skipped(ONLY_WINDOWS);
+    }
     // Without COM a host loads the file itself.
     let file = desk.options.registered.as_ref().map(|entry| Source::file(&entry.driver));
     let source = &desk.source;
@@ -87,8 +79,7 @@ fn apartments(desk: &Desk) -> Check {
 }
 
 /// What an object that is made on this thread tells.
-#[cfg(windows)]
-fn channels(source: &barewire_host::Source) -> Result<(i32, i32), String> {
+fn channels(source: &Source) -> Result<(i32, i32), String> {
     let desk = Desk::new(source.clone(), crate::Options::default());
     let rig = desk.ready();
     rig.and_then(|rig| rig.channels()).map_err(|end| match end {
@@ -97,9 +88,10 @@ fn channels(source: &barewire_host::Source) -> Result<(i32, i32), String> {
     })
 }
 
-#[cfg(windows)]
 fn aggregation(desk: &Desk) -> Check {
-    const NO_AGGREGATION: i32 = 0x8004_0110_u32.cast_signed();
+    if !cfg!(windows) {
+        return skipped(ONLY_WINDOWS);
+    }
     let (answer, is_made) = desk.source.aggregate()?;
     let seen = || format!("0x{answer:08X}{}", if is_made { " and an object" } else { "" });
     ensure(answer < 0 && !is_made, seen, "CLASS_E_NOAGGREGATION (0x80040110)")?;

@@ -1,8 +1,8 @@
 //! cwASIO's way: the shared object's own factory, and a word that tells the driver which entry it is.
 
-use super::{Loaded, owned, unloadable, whole};
+use super::{Apartment, Loaded, owned, unloadable, whole};
 use crate::registry::Entry;
-use barewire_abi::Code;
+use barewire_abi::{Code, Guid};
 use barewire_types::{Error, ErrorKind, Result};
 use libloading::Library;
 use std::ffi::c_void;
@@ -42,4 +42,16 @@ pub(super) fn load_file(path: &Path, instance: Option<&str>) -> Result<Loaded> {
         return Err(Error::new(ErrorKind::NotFound, text).remedy("register it again"));
     }
     Ok(Loaded { driver, library: Some(library) })
+}
+
+fn no_com() -> Error {
+    Error::new(ErrorKind::Unsupported, "only Windows has COM")
+}
+
+pub(super) fn inside<T>(_: Apartment, _: impl FnOnce() -> T) -> Result<T> {
+    Err(no_com())
+}
+
+pub(super) fn aggregate(_: &Path, _: Option<Guid>) -> Result<(i32, bool)> {
+    Err(no_com())
 }

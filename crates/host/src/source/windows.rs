@@ -1,7 +1,7 @@
 //! Windows: a registered driver is made by COM, its class id being the interface's too; a file is loaded directly and asked
 //! for its class factory, as some hosts do (rs_asio), without COM.
 
-use super::{Loaded, owned, unloadable, whole};
+use super::{Apartment, Loaded, owned, unloadable, whole};
 use crate::registry::{self, Entry, OWN_CLASS};
 use barewire_abi::Guid;
 use barewire_types::{Error, ErrorKind, Result};
@@ -49,41 +49,27 @@ fn enter_apartment() -> Result<()> {
     Err(Error::new(ErrorKind::Malfunction, text).os_code(answer))
 }
 
-/// What a thread has to do with COM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Apartment {
-    /// An apartment of its own: what most hosts have.
-    Single,
-    /// The apartment of all threads that want none of their own.
-    Multi,
-}
-
-impl Apartment {
-    /// Runs `body` on a new thread that is in this apartment.
-    ///
-    /// # Errors
-    /// If Windows does not let a thread in, or `body` panics.
-    pub fn inside<T: Send>(self, body: impl FnOnce() -> T + Send) -> Result<T> {
-        let kind = match self {
-            Self::Single => COINIT_APARTMENTTHREADED,
-            Self::Multi => COINIT_MULTITHREADED,
-        };
-        let enter = || {
-            // SAFETY: the reserved pointer is null.
-            let answer = unsafe { CoInitializeEx(ptr::null(), kind.cast_unsigned()) };
-            if answer < 0 {
-                let text = "Windows does not let a thread use COM";
-                return Err(Error::new(ErrorKind::Malfunction, text).os_code(answer));
-            }
-            let done = body();
-            // SAFETY: entered above, on this thread.
-            unsafe { CoUninitialize() };
-            Ok(done)
-        };
-        let ended = std::thread::scope(|scope| scope.spawn(enter).join());
-        let panicked = |_| Error::new(ErrorKind::Malfunction, "a thread of the tester panicked");
-        ended.map_err(panicked)?
-    }
+/// Runs `body` on a new thread that is in this apartment.
+pub(super) fn inside<T: Send>(kind: Apartment, body: impl FnOnce() -> T + Send) -> Result<T> {
+    let kind = match kind {
+        Apartment::Single => COINIT_APARTMENTTHREADED,
+        Apartment::Multi => COINIT_MULTITHREADED,
+    };
+    let enter = || {
+        // SAFETY: the reserved pointer is null.
+        let answer = unsafe { CoInitializeEx(ptr::null(), kind.cast_unsigned()) };
+        if answer < 0 {
+            let text = "Windows does not let a thread use COM";
+            return Err(Error::new(ErrorKind::Malfunction, text).os_code(answer));
+        }
+        let done = body();
+        // SAFETY: entered above, on this thread.
+        unsafe { CoUninitialize() };
+        Ok(done)
+    };
+    let ended = std::thread::scope(|scope| scope.spawn(enter).join());
+    let panicked = |_| Error::new(ErrorKind::Malfunction, "a thread of the tester panicked");
+    ended.map_err(panicked)?
 }
 
 fn guid(id: Guid) -> GUID {
