@@ -9,7 +9,7 @@ use barewire_host::{Source, bare};
 use barewire_types::{Error, ErrorKind, Result};
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::thread::ThreadId;
@@ -18,6 +18,22 @@ use std::thread::ThreadId;
 pub(crate) const NAME_ROOM: usize = 32;
 
 static TRACE: OnceLock<(ThreadId, Mutex<File>)> = OnceLock::new();
+
+/// Where what was found goes before the driver is let go of, which it may not survive.
+static FOUND: OnceLock<PathBuf> = OnceLock::new();
+
+/// The file for that, beside the one for calls.
+pub(crate) fn found_beside(calls: &Path) -> PathBuf {
+    calls.with_extension("found")
+}
+
+/// Writes down what a rule has found. A second one replaces it: the last is what the rule goes by.
+pub(crate) fn found(words: &str) {
+    if let Some(place) = FOUND.get() {
+        // What cannot be written costs a word in a report.
+        let _ = std::fs::write(place, words);
+    }
+}
 
 /// Only calls of the case's own thread: those from within blocks come between them.
 fn trace(call: &'static str) {
@@ -72,6 +88,8 @@ pub fn child(
     // This process runs one case: nothing was set before.
     let _ = TRACE.set((std::thread::current().id(), Mutex::new(file)));
     bare::trace(trace);
+    // As above.
+    let _ = FOUND.set(found_beside(calls));
     let desk = Desk::new(source, options);
     let result = checks::check(case, &desk);
     let status = desk.verdict(result);

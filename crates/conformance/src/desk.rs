@@ -62,7 +62,9 @@ impl From<End> for Status {
 }
 
 pub(crate) fn failed<T>(seen: impl Into<String>, expected: impl Into<String>) -> Check<T> {
-    Err(End::Failed { seen: seen.into(), expected: expected.into() })
+    let (seen, expected) = (seen.into(), expected.into());
+    crate::child::found(&format!("saw {seen}; expected {expected}"));
+    Err(End::Failed { seen, expected })
 }
 
 pub(crate) fn skipped<T>(reason: impl Into<String>) -> Check<T> {

@@ -1,6 +1,7 @@
 //! Starts a child for each case, watches it, and judges what became of it.
 
 use crate::case::{Case, Group};
+use crate::child;
 use crate::outcome::{Answer, Outcome, Status};
 use barewire_types::{Error, ErrorKind, Result};
 use std::collections::{BTreeMap, VecDeque};
@@ -214,6 +215,9 @@ impl<C: Fn(Case, &Path, &Path) -> Command + Sync, T: Fn(&Outcome) + Sync> Work<'
         {
             return Ok(outcome(case, answer.status, answer.notes, begin));
         }
+        let found = std::fs::read_to_string(child::found_beside(&calls)).ok();
+        let mut notes: Vec<String> =
+            found.map(|words| format!("before that it {words}")).into_iter().collect();
         let calls = std::fs::read_to_string(&calls).unwrap_or_default();
         let during = match calls.trim() {
             "" => "nothing yet".to_owned(),
@@ -221,17 +225,17 @@ impl<C: Fn(Case, &Path, &Path) -> Command + Sync, T: Fn(&Outcome) + Sync> Work<'
         };
         let Some(status) = ended else {
             let after_s = self.plan.patience.as_secs();
-            return Ok(outcome(case, Status::Hung { after_s, during }, Vec::new(), begin));
+            return Ok(outcome(case, Status::Hung { after_s, during }, notes, begin));
         };
         let words = std::fs::read(&words).unwrap_or_default();
         let words = String::from_utf8_lossy(&words).trim().to_owned();
         if words.starts_with(UNABLE) {
             return Err(Error::new(ErrorKind::Bug, words));
         }
-        let notes = words.lines().last().map(|line| format!("its last words: {line}"));
+        notes.extend(words.lines().last().map(|line| format!("its last words: {line}")));
         let how = format!("the process ended with {status}");
         let status = Status::Crashed { how, during };
-        Ok(outcome(case, status, notes.into_iter().collect(), begin))
+        Ok(outcome(case, status, notes, begin))
     }
 }
 
@@ -288,6 +292,21 @@ mod tests {
         assert_eq!(beside(&[Case::PathExact], Case::PathSizes), None);
         assert_eq!(beside(&[Case::Restart], Case::PathSizes), Some(Case::PathSizes));
         assert_eq!(beside(&[Case::PathExact], Case::Restart), Some(Case::Restart));
+    }
+
+    #[test]
+    fn what_a_rule_found_is_told_although_the_process_ends_without_an_answer() {
+        let plan = Plan { cases: vec![Case::Start], ..Plan::all() };
+        let command = |_: Case, _: &Path, calls: &Path| {
+            std::fs::write(child::found_beside(calls), "saw a; expected b").expect("a file");
+            // This very program lists its tests, and ends.
+            let mut command = Command::new(std::env::current_exe().expect("a test has a file"));
+            command.arg("--list");
+            command
+        };
+        let outcomes = run(&plan, command, |_| {}).expect("a child");
+        assert!(matches!(outcomes[0].status, Status::Crashed { .. }), "{outcomes:?}");
+        assert_eq!(outcomes[0].notes, ["before that it saw a; expected b"]);
     }
 
     #[test]

@@ -344,6 +344,7 @@ mod tests {
             description: None,
             class: None,
             bits: usize::BITS,
+            threading: None,
         };
         let found = entry("kernel32.dll").file();
         assert!(found.is_absolute() && found.is_file(), "{}", found.display());
