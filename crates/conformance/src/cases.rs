@@ -512,7 +512,7 @@ cases! {
         "It is what a driver is for."
         "ASIOUtil's page on buffers; PipeASIO's loop-back test."
     PathBegins "path-begins" Path Should [PathOrder]
-        "What the host writes in its first block is played as well."
+        "What the host writes in its first block is played as well, and followed by the second, whether it calls outputReady or not."
         "A short sound has its beginning there; the sum of blocks and the position would be off by one."
         "ASIOUtil's page on buffers; WineASIO calls for a first block that it does not play."
     PathChannels "path-channels" Path Must [PathOrder]

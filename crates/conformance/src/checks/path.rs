@@ -135,7 +135,11 @@ fn moved(analysis: &Analysis) -> bool {
 }
 
 fn path_begins(desk: &Desk) -> Check {
-    in_order(desk, &round(desk, Send { bits: SAFE_BITS, at_once: true, ..Send::default() })?)
+    for writes in [Writes::Within, Writes::WithinAndSays] {
+        let send = Send { bits: SAFE_BITS, at_once: true, writes, ..Send::default() };
+        in_order(desk, &round(desk, send)?)?;
+    }
+    Ok(())
 }
 
 fn path_channels(desk: &Desk) -> Check {
