@@ -9,6 +9,8 @@ use crate::recorder::{Call, Event, Manners};
 use barewire_abi::Code;
 use barewire_abi::constants::{future, message, time_flag};
 use barewire_host::bare::TimeSeen;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub(super) fn body(case: Case) -> Option<Body> {
@@ -132,15 +134,20 @@ fn rate_changed_flag(desk: &Desk) -> Check {
     let Some(other) = rates.into_iter().find(|rate_hz| (rate_hz - before).abs() > 1.0) else {
         return Ok(());
     };
+    // Seen in the block itself: of what is written down there may be enough before the change.
+    let flagged = Arc::new(AtomicBool::new(false));
+    let its = flagged.clone();
+    stage.recorder.on_block(move |_, seen| {
+        if seen.time.is_some_and(|time| flag(&time) != 0) {
+            its.store(true, Ordering::Release);
+        }
+    });
     let code = stage.subject()?.set_sample_rate(other);
     ensure_code("setSampleRate while running", code, &[Code::OK, Code::INVALID_MODE])?;
     if code != Code::OK {
         return Ok(());
     }
-    let is_told = || {
-        let flagged = |event: &Event| event.seen.time.is_some_and(|time| flag(&time) != 0);
-        !stage.recorder.disturbances().is_empty() || stage.recorder.events().iter().any(flagged)
-    };
+    let is_told = || flagged.load(Ordering::Acquire) || !stage.recorder.disturbances().is_empty();
     let came = stage.recorder.wait(Duration::from_secs(3), is_told);
     stage.subject()?.set_sample_rate(before);
     ensure(came, || format!("no word of the change to {other} Hz"), "a word of it")
