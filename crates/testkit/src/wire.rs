@@ -26,8 +26,8 @@ pub const TUNE_FRAMES: u64 = 1 << 16;
 const WIRE_FRAME_BYTES: u64 = 8;
 /// What is stated of the latency may be wrong by two periods of the mixer: the sink's file grows in steps of that order.
 const LATENCY_FRAMES: u64 = 960;
-/// Nobody was run for so long: longer than a mixer's step of 10 ms, and more than twice what a busy machine takes else.
-pub const STANDSTILL_NS: u64 = 15_000_000;
+/// Nobody was run for so long, as long as a mixer's step: it left one out, at least.
+pub const STANDSTILL_NS: u64 = 10_000_000;
 /// A wait that brings nothing for so long is worth a look at the clock.
 const LOOK_NS: u64 = 1_000_000_000;
 /// A machine on which not one attempt of so many comes through plays nobody's music.
