@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(300);
 /// How often the source is given something to say.
 const STEP: Duration = Duration::from_millis(5);
+/// Frames that it is given at once at most, twice what a step needs. PulseAudio throws away what finds a recording client's
+/// queue full, and tells nobody: who was late must not make up for it in one breath.
+const MOST_AT_ONCE: usize = 480;
 /// How long the source may take to fall silent.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -94,7 +97,7 @@ fn sing(mut mouth: File, tune: &Path, is_over: &AtomicBool) -> Result<()> {
         let due = begin.elapsed().as_nanos() * u128::from(RATE_HZ) / 1_000_000_000;
         let due = usize::try_from(due)?;
         let at = sung % (frames.len() / FRAME_BYTES).max(1);
-        let count = (due - sung).min(frames.len() / FRAME_BYTES - at);
+        let count = (due - sung).min(frames.len() / FRAME_BYTES - at).min(MOST_AT_ONCE);
         mouth.write_all(&frames[at * FRAME_BYTES..(at + count) * FRAME_BYTES])?;
         sung += count;
         std::thread::sleep(STEP);
