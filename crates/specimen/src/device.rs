@@ -411,6 +411,8 @@ impl Device {
             self.shared.ended.store(true, Ordering::SeqCst);
             thread::sleep(Duration::from_millis(20));
             self.call(usize::from(number % 2 == 1), position, 1);
+            // Its code is unloaded meanwhile; a busy machine needs long to count threads.
+            thread::sleep(Duration::from_millis(1_500));
         }
         if has(Kind::ThreadOutlivesRelease) {
             self.shared.ended.store(true, Ordering::SeqCst);
