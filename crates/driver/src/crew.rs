@@ -205,11 +205,12 @@ impl Reopener {
         let closed = dead.is_some();
         drop(dead);
         let handed_out = closed && self.swapping.load(Ordering::Acquire);
-        let is_away = control.is_lost() || handed_out || self.has_failed.load(Ordering::Acquire);
+        // One that was handed out for another rate is not away, however often that happens.
+        let is_away = control.is_lost() || self.has_failed.load(Ordering::Acquire);
         if self.trouble.lock().is_lasting(is_away, self.system.now_ns()) {
             self.requests.ask(Request::Reset);
         }
-        if !is_away || control.has_offer() {
+        if !(is_away || handed_out) || control.has_offer() {
             return;
         }
         match self.open() {

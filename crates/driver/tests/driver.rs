@@ -449,6 +449,40 @@ fn a_new_instance_begins_with_the_rate_of_the_last_one() {
 }
 
 #[test]
+fn a_host_that_changes_the_rate_again_and_again_is_not_asked_for_a_reset() {
+    let rig = rig();
+    let (sender, reached) = channel();
+    let hook = move |_| {
+        let _ = sender.send(());
+    };
+    let host = rig.ready(64, Manners { in_callback: Some(Box::new(hook)), ..Manners::default() });
+    let begin_ns = rig.system.now_ns();
+    rig.driver.start().unwrap();
+    let mut changes = 0;
+    // Longer than a device may be away.
+    while rig.system.now_ns() - begin_ns < 30_000_000_000 || changes < 30 {
+        changes += 1;
+        rig.driver.set_sample_rate(if changes % 2 == 0 { 48_000.0 } else { 96_000.0 }).unwrap();
+        let end = std::time::Instant::now() + HANG;
+        while rig.remote.openings() <= changes {
+            assert!(std::time::Instant::now() < end, "change {changes} is not followed");
+            let _ = reached.recv_timeout(HANG);
+        }
+        // Until the device plays again.
+        let blocks = host.heard(|heard| heard.blocks);
+        while host.heard(|heard| heard.blocks) < blocks + 500 {
+            reached.recv_timeout(HANG).unwrap();
+        }
+    }
+    rig.driver.stop().unwrap();
+    let is_reset = |heard: &barewire_testkit::Heard| {
+        heard.messages.iter().any(|(selector, _)| *selector == message::RESET_REQUEST)
+    };
+    assert!(!host.heard(is_reset));
+    rig.release();
+}
+
+#[test]
 fn a_device_that_is_pulled_out_costs_silence_and_comes_back() {
     let mut device = Description { source: Source::Counter, ..Description::default() };
     device.script.faults =

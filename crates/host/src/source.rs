@@ -86,7 +86,7 @@ impl Source {
     pub fn aggregate(&self) -> Result<(i32, bool)> {
         match &self.kind {
             Kind::File(path) => os::aggregate(path, None),
-            Kind::Entry(entry) => os::aggregate(&entry.driver, entry.class),
+            Kind::Entry(entry) => os::aggregate(&entry.file(), entry.class),
             Kind::Maker(_) => Err(misbehaved(&self.name, "it has no class factory")),
         }
     }

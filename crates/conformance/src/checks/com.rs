@@ -56,7 +56,7 @@ fn apartments(desk: &Desk) -> Check {
         return skipped(ONLY_WINDOWS);
     }
     // Without COM a host loads the file itself.
-    let file = desk.options.registered.as_ref().map(|entry| Source::file(&entry.driver));
+    let file = desk.options.registered.as_ref().map(|entry| Source::file(entry.file()));
     let source = &desk.source;
     let bare = file.unwrap_or_else(|| source.clone());
     let usual = Apartment::Single.inside(|| channels(source))?.map_err(End::NotJudged)?;
